@@ -1,0 +1,1 @@
+"""What devices talk to: one folder a protocol, over sessions, admission and edge."""

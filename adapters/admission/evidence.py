@@ -1,0 +1,17 @@
+"""What a peer shows to prove who it is. One class per way; certificates are the first."""
+
+from dataclasses import dataclass
+
+from adapters.edge.peer import Peer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything admission may look at. `client_id` is MQTT's; others leave it None.
+
+    Passwords, tokens and pre-shared keys join as further members.
+    """
+
+    adapter: str
+    peer: Peer
+    client_id: str | None = None

@@ -1,0 +1,1 @@
+"""CoAP's message layer as a pure function of datagrams."""

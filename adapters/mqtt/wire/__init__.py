@@ -1,0 +1,1 @@
+"""MQTT as a pure function of bytes: packets, codec, connection state."""

@@ -1,0 +1,21 @@
+"""Settings of the CoAP adapter."""
+
+from dataclasses import dataclass
+
+from conf.setting import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoapSettings:
+    """Listeners and bounds of the CoAP adapter (`hono-coap`)."""
+
+    enabled: bool = setting(True, "whether the adapter listens at all")
+    host: str = setting("0.0.0.0", "address to listen on")  # noqa: S104
+    port: int = setting(5684, "UDP port for CoAP over DTLS; 0 takes a free one", minimum=0, maximum=65_535)
+    insecure_port: int | None = setting(None, "UDP port for plain CoAP; unset: none", minimum=0, maximum=65_535)
+    authentication_required: bool = setting(True, "whether a device must prove who it is")
+    payload_max_bytes: int = setting(2048, "largest request payload", minimum=0)
+    exchanges_per_peer_max: int = setting(64, "answers remembered per peer to recognise a repetition", minimum=1)
+    exchanges_max: int = setting(100_000, "answers remembered over all peers", minimum=64)
+    exchange_lifetime_s: float = setting(247.0, "seconds an answer is remembered (RFC 7252 4.8.2)", minimum=1)
+    ack_delay_s: float = setting(0.5, "seconds after which a request is acknowledged ahead of its answer", minimum=0)

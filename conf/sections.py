@@ -1,0 +1,34 @@
+"""All sections together: what one configuration file says."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conf.coap import CoapSettings
+from conf.edge import EdgeSettings
+from conf.http import HttpSettings
+from conf.management import LifecycleSettings, LogSettings, ManagementSettings
+from conf.messaging import MessagingSettings
+from conf.mqtt import MqttSettings
+from conf.pki import PkiSettings
+from conf.registry import RegistrySettings
+from conf.storage import StorageSettings
+from conf.tenant import TenantSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the process is told at start. Each room receives its own section only."""
+
+    data_dir: Path
+    edge: EdgeSettings = field(default_factory=EdgeSettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    coap: CoapSettings = field(default_factory=CoapSettings)
+    tenant: TenantSettings = field(default_factory=TenantSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    pki: PkiSettings = field(default_factory=PkiSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    messaging: MessagingSettings = field(default_factory=MessagingSettings)
+    management: ManagementSettings = field(default_factory=ManagementSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)

@@ -1,0 +1,15 @@
+"""Settings of the database."""
+
+from dataclasses import dataclass
+
+from conf.setting import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where the registry keeps what it knows."""
+
+    database: str = setting("sqlite", "registry database: sqlite (in the data directory)", choices=("sqlite",))
+    busy_timeout_s: float = setting(10.0, "seconds a writer waits for another process's write", minimum=0.1)
+    provisioning_group_max: int = setting(256, "devices provisioned in one transaction", minimum=1)
+    provisioning_pending_max: int = setting(20_000, "devices waiting to be provisioned", minimum=1)

@@ -1,0 +1,1 @@
+"""Messages and the engine that keeps them."""

@@ -1,0 +1,1 @@
+"""One file an engine; each implements the ports of messaging."""

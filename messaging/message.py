@@ -1,0 +1,43 @@
+"""What a device says, on its way to the applications."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from kernel.ids import DeviceId, TenantId
+
+EMPTY_NOTIFICATION = "application/vnd.eclipse-hono-empty-notification"
+PROVISIONING_NOTIFICATION = "application/vnd.eclipse-hono-device-provisioning-notification"
+OCTET_STREAM = "application/octet-stream"
+
+
+class MessageKind(Enum):
+    """Which channel a message belongs to (hono-adapters 5.1)."""
+
+    TELEMETRY = "telemetry"
+    EVENT = "event"
+    COMMAND_RESPONSE = "command_response"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceMessage:
+    """One message as it leaves northbound. `payload` None and b"" differ: HTTP without a body is None."""
+
+    tenant_id: TenantId
+    device_id: DeviceId
+    kind: MessageKind
+    qos: int  # 0 or 1
+    payload: bytes | None
+    content_type: str | None
+    creation_time_ms: int  # since the epoch
+    ttl_ms: int | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)  # orig_adapter, orig_address, defaults, …
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMessage:
+    """A message in the log, with its place there. Positions ascend in the order of commits."""
+
+    position: int
+    message: DeviceMessage

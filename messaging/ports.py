@@ -1,0 +1,46 @@
+"""What the rooms above need from a message engine."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from kernel.errors import Unavailable
+from kernel.ids import TenantId
+from messaging.message import DeviceMessage, KeptMessage
+
+Kept = Callable[[Unavailable | None], None]
+
+
+class Northbound(Protocol):
+    """Where device messages leave. `submit` takes one message and never blocks.
+
+    `kept` is called once, on the event loop, when the engine holds the message durably, or with the
+    reason why it does not; never before `submit` has returned. Callbacks of one caller fire in the order
+    its messages were submitted. A callback, not a coroutine: a task per message costs more than
+    parsing it.
+    """
+
+    def submit(self, message: DeviceMessage, kept: Kept) -> None: ...
+
+
+class MessageLog(Protocol):
+    """The kept messages, for applications. Blocking: call it from a thread where a loop runs."""
+
+    def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[KeptMessage]:
+        """In the order of positions, at most `limit`, those behind position `after`. Expired ones are skipped."""
+        ...
+
+    def last_position(self) -> int:
+        """Of the newest message kept; 0 when there is none."""
+        ...
+
+    def first_position_since(self, time_ms: int) -> int:
+        """The position just before the first message created at or after that time."""
+        ...
+
+    def cursor(self, name: str) -> int:
+        """How far the named consumer has come; 0 when it never said."""
+        ...
+
+    def commit_cursor(self, name: str, position: int) -> None:
+        """Remember, durably, how far the named consumer has come. Never moves backwards."""
+        ...

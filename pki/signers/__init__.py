@@ -1,0 +1,1 @@
+"""Drivers of the Signer port: where a CA's private key lives."""

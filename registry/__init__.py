@@ -1,0 +1,1 @@
+"""Devices, their credentials, and how a trusted stranger becomes one of them."""

@@ -1,0 +1,75 @@
+"""Refusals that devices, credentials and provisioning give rise to."""
+
+from kernel.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+
+
+class DeviceUnknown(NotFound):
+    """The tenant has no such device."""
+
+    code = "device-unknown"
+    told = "device is disabled or not registered"
+
+
+class DeviceDisabled(NotFound):
+    """The operator switched the device off."""
+
+    code = "device-disabled"
+    told = "device is disabled or not registered"
+
+
+class GatewayNotAuthorized(Forbidden):
+    """The gateway is unknown, disabled, or not among those the device is reached through."""
+
+    code = "gateway-not-authorized"
+    told = "gateway is disabled or not registered"
+
+
+class CredentialUnknown(Unauthenticated):
+    """The certificate is trusted, but nobody is on record for it and its CA does not provision."""
+
+    code = "credential-unknown"
+
+
+class CredentialDisabled(Unauthenticated):
+    """The credential is on record and switched off; nothing is provisioned over it."""
+
+    code = "credential-disabled"
+
+
+class NotAuthenticated(Unauthenticated):
+    """The device showed nothing that proves who it is, where that is required."""
+
+    code = "not-authenticated"
+
+
+class DeviceIdInvalid(Malformed):
+    """A device id, given or made from a template, breaks the pattern in force."""
+
+    code = "device-id-invalid"
+    told = "device id does not match the pattern"
+
+
+class DeviceExists(Conflict):
+    """The device id is taken by another device."""
+
+    code = "device-exists"
+    told = "device id is taken"
+
+
+class DeviceLimitReached(Forbidden):
+    """The tenant holds as many devices as it may."""
+
+    code = "device-limit-reached"
+    told = "tenant's maximum number of devices has been reached"
+
+
+class ProvisioningWithdrawn(Unauthenticated):
+    """Between handshake and registration the tenant, the anchor or its permission went away."""
+
+    code = "provisioning-withdrawn"
+
+
+class StorageUnavailable(Unavailable):
+    """The database did not answer, or too much is waiting for it."""
+
+    code = "storage-unavailable"

@@ -1,0 +1,73 @@
+"""What the registry room needs from a database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from kernel.ids import AuthId, DeviceId, TenantId
+from registry.model import AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
+
+
+class ConnectPath(Protocol):
+    """The few questions a connecting device raises. Every method raises StorageUnavailable."""
+
+    async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None: ...
+
+    async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
+
+    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        """Devices whose `memberOf` meets any of the groups, in the order of ids."""
+        ...
+
+    async def provision(self, order: ProvisioningOrder) -> KnownDevice:
+        """Register device and credential, queue its event and write its audit row: one transaction.
+
+        Where (tenant, x509-cert, auth-id) is on record by then, in any state, that record is returned
+        and nothing is written: any number of callers in any number of processes get one device.
+        Raises DeviceExists, DeviceLimitReached, ProvisioningWithdrawn.
+        """
+        ...
+
+    async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        """The provisioning event is kept: set the flag and drop the queued event. Safe to repeat."""
+        ...
+
+    async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:
+        """Devices provisioned before that moment whose event is still queued, oldest first."""
+        ...
+
+    def record(self, row: AuditRow) -> None:
+        """Write an audit row soon. Never blocks; past a named bound rows are counted, not kept."""
+        ...
+
+
+class DeviceRepository(Protocol):
+    """Devices for administration. Blocking: call it from a thread where a loop runs."""
+
+    def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
+
+    def find_all(self, tenant_id: TenantId, *, after: DeviceId | None, limit: int) -> Sequence[Device]:
+        """In the order of ids, at most `limit`, those behind `after`."""
+        ...
+
+    def credentials_of(self, tenant_id: TenantId, device_id: DeviceId) -> Sequence[Credential]: ...
+
+    def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
+        """Raises DeviceUnknown."""
+        ...
+
+    def delete(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        """With its credentials. Raises DeviceUnknown."""
+        ...
+
+
+class AuditRepository(Protocol):
+    """Audit rows for whoever asks later. Blocking."""
+
+    def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[AuditRow]:
+        """In the order of positions, at most `limit`, those behind position `after`."""
+        ...
+
+    def first_position_since(self, moment: datetime) -> int:
+        """The position just before the first row written at or after the moment."""
+        ...

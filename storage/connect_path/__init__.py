@@ -1,0 +1,1 @@
+"""What a connecting device needs: a few prepared statements, no ORM."""

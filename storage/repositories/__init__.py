@@ -1,0 +1,1 @@
+"""Administration and search: the cold path, in SQLAlchemy Core."""

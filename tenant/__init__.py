@@ -1,0 +1,1 @@
+"""Who devices belong to: tenants, the CAs they trust, their limits."""

@@ -1,0 +1,87 @@
+"""Tenants and the CAs they trust, as values.
+
+A member left unset stays None: what an operator did not say is not stored as if it had been said.
+Validation of what arrives over an API stands in tenant/administration.py; here only what no instance
+may ever break.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kernel.ids import AnchorId, TenantId
+from pki.chains import Authority
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAnchor:
+    """A CA whose certificates a tenant accepts from its devices (hono-registry 2.1.1)."""
+
+    anchor_id: AnchorId
+    tenant_id: TenantId
+    authority: Authority  # name, key, certificate and validity: all that pki needs
+    may_auto_provision: bool = False  # a tenant must ask for it
+    provisions_gateways: bool = False
+    device_id_template: str | None = None
+    auth_id_template: str | None = None
+    provisioning_per_s_max: float | None = None  # None: the setting of conf.registry
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        return self.authority.not_before <= moment <= self.authority.not_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSettings:
+    """What one adapter may do for a tenant (hono-registry 2.1.6)."""
+
+    type: str  # hono-mqtt, hono-http, hono-coap, …
+    enabled: bool = False
+    authentication_required: bool = True
+    ext: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceLimits:
+    """Ceilings for a tenant's messages, in seconds; -1 is no limit (hono-registry 2.1.3)."""
+
+    max_connections: int = -1
+    max_ttl_s: int = -1
+    max_ttl_telemetry_qos0_s: int = -1
+    max_ttl_telemetry_qos1_s: int = -1
+    max_ttl_command_response_s: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationLimits:
+    """How much a tenant may register; -1 is no limit of its own (hono-registry 2.1.4)."""
+
+    max_devices: int = -1
+    max_credentials_per_device: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whom devices belong to; the unit of isolation (hono-registry 2.1)."""
+
+    tenant_id: TenantId
+    enabled: bool = True
+    alias: str | None = None
+    trust_anchor_group: str | None = None
+    trust_anchors: tuple[TrustAnchor, ...] = ()
+    adapters: tuple[AdapterSettings, ...] | None = None  # None: every adapter, with defaults
+    defaults: Json = field(default_factory=dict)
+    ext: Json = field(default_factory=dict)
+    resource_limits: ResourceLimits | None = None
+    registration_limits: RegistrationLimits | None = None
+    created: datetime | None = None
+    updated: datetime | None = None
+    version: str = ""
+
+    def allows_adapter(self, adapter_type: str) -> bool:
+        """Whether devices may come through this adapter: all may, unless adapters are listed."""
+        if self.adapters is None:
+            return True
+        return any(entry.type == adapter_type and entry.enabled for entry in self.adapters)
