@@ -26,15 +26,22 @@ class MessageLog(Protocol):
     """The kept messages, for applications. Blocking: call it from a thread where a loop runs."""
 
     def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[KeptMessage]:
-        """In the order of positions, at most `limit`, those behind position `after`. Expired ones are skipped."""
+        """In the order of positions, at most `limit`, those behind position `after`. Expired ones are skipped.
+
+        May return fewer than `limit` to bound the bytes read at once; none only when there is none.
+        """
         ...
 
     def last_position(self) -> int:
-        """Of the newest message kept; 0 when there is none."""
+        """Of the newest message ever kept, even if it has made room since; 0 when there never was one."""
         ...
 
     def first_position_since(self, time_ms: int) -> int:
-        """The position just before the first message created at or after that time."""
+        """The position just before the first message created at or after that time; the last when there is none."""
+        ...
+
+    def change_mark(self) -> int:
+        """A number that differs from the last answer when messages were kept since; cheap enough to poll."""
         ...
 
     def cursor(self, name: str) -> int:
