@@ -1,0 +1,21 @@
+"""What only a database can find wrong. Facts of the domain stand in the domain rooms' errors."""
+
+from kernel.errors import Conflict, Malformed, TuhonoError
+
+
+class StorageTooNew(TuhonoError):
+    """A newer release of the program wrote this database; this one might damage it, so it does not open it."""
+
+    code = "storage-too-new"
+
+
+class NameUnstorable(Malformed):
+    """A text is no sequence of characters that this database can keep and give back unchanged."""
+
+    code = "name-unstorable"
+
+
+class CredentialTaken(Conflict):
+    """Another device of the tenant has a credential of this type and auth-id."""
+
+    code = "credential-taken"

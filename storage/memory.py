@@ -1,0 +1,358 @@
+"""The storage ports over dicts: for unit tests of other rooms, and the plainest reading of the promises.
+
+One `MemoryStore` is one database. Changes wait, as in a real one, until the feed is asked to catch up.
+Nothing here survives the process, and nothing is safe to use from two threads.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from kernel.clock import Clock
+from kernel.errors import Refused
+from kernel.ids import AuthId, DeviceId, TenantId, generate_id
+from kernel.log import fields
+from registry.errors import DeviceUnknown
+from registry.model import X509_CERT, AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
+from storage.errors import CredentialTaken, NameUnstorable
+from storage.provisioning import OnRecord, Provisioned, decide
+from storage.tenancy import (
+    alias_taken,
+    anchor_taken,
+    anchors_gone,
+    check_anchors_differ,
+    check_version,
+    tenant_exists,
+    tenant_unknown,
+    versioned,
+)
+from tenant.model import Tenant
+from tenant.ports import Change, ChangeKind
+
+log = logging.getLogger(__name__)
+
+DeviceKey = tuple[TenantId, DeviceId]
+CredentialKey = tuple[TenantId, str, AuthId]
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """All that is on record."""
+
+    clock: Clock
+    audit_rows_max: int
+    changes_max: int
+    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
+    devices: dict[DeviceKey, Device] = field(default_factory=dict)
+    credentials: dict[CredentialKey, Credential] = field(default_factory=dict)
+    queued: dict[DeviceKey, datetime] = field(default_factory=dict)  # provisioning events nobody has kept yet
+    audit: list[AuditRow] = field(default_factory=list)
+    audit_position: int = 0
+    changes: list[Change] = field(default_factory=list)  # the newest `changes_max`; the last has number changes_seq
+    changes_seq: int = 0
+
+    def changed(self, change: Change) -> None:
+        self.changes.append(change)
+        self.changes_seq += 1
+        del self.changes[: -self.changes_max]
+
+    def audited(self, row: AuditRow) -> None:
+        self.audit_position += 1
+        self.audit.append(replace(row, position=self.audit_position))
+        del self.audit[: -self.audit_rows_max]
+
+    def drop_device(self, key: DeviceKey) -> None:
+        del self.devices[key]
+        self.queued.pop(key, None)
+        for credential_key in [
+            name for name, held in self.credentials.items() if (held.tenant_id, held.device_id) == key
+        ]:
+            del self.credentials[credential_key]
+
+
+class MemoryConnectPath:
+    """`registry.ports.ConnectPath` over dicts."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        credential = self._state.credentials.get((tenant_id, type_, auth_id))
+        if credential is None:
+            return None
+        return self._known(credential)
+
+    async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        return self._state.devices.get((tenant_id, device_id))
+
+    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        return sorted(
+            device.device_id
+            for device in self._state.devices.values()
+            if device.tenant_id == tenant_id and not set(device.member_of).isdisjoint(groups)
+        )
+
+    async def provision(self, order: ProvisioningOrder) -> KnownDevice:
+        await asyncio.sleep(0)  # as a real database, it lets others go first
+        require_storable(order.device_id, order.auth_id)
+        decided = decide(order, self._on_record(order))
+        if isinstance(decided, Refused):
+            raise decided
+        if isinstance(decided, Provisioned):
+            self._write(decided)
+            return decided.known
+        return decided
+
+    async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        self._state.queued.pop((tenant_id, device_id), None)
+        device = self._state.devices.get((tenant_id, device_id))
+        if device is not None and not device.status.notification_sent:
+            status = replace(device.status, notification_sent=True, updated=self._state.clock.now())
+            self._state.devices[tenant_id, device_id] = replace(device, status=status, version=generate_id())
+
+    async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:
+        due = sorted((moment, key) for key, moment in self._state.queued.items() if moment < before)
+        return [self._state.devices[key] for _, key in due[:limit]]
+
+    def record(self, row: AuditRow) -> None:
+        self._state.audited(row)
+
+    def _known(self, credential: Credential) -> KnownDevice:
+        return KnownDevice(
+            device=self._state.devices[credential.tenant_id, credential.device_id],
+            credential_enabled=credential.is_enabled,
+            credential_ext=credential.ext,
+        )
+
+    def _on_record(self, order: ProvisioningOrder) -> OnRecord:
+        state, tenant_id = self._state, order.tenant_id
+        on_record = OnRecord()
+        credential = state.credentials.get((tenant_id, X509_CERT, order.auth_id))
+        if credential is not None:
+            on_record.known[tenant_id, order.auth_id] = self._known(credential)
+        if (tenant_id, order.device_id) in state.devices:
+            on_record.taken.add((tenant_id, order.device_id))
+        tenant = state.tenants.get(tenant_id)
+        if tenant is not None and tenant.enabled:
+            allowed = (anchor.anchor_id for anchor in tenant.trust_anchors if anchor.may_auto_provision)
+            on_record.permitted.update((tenant_id, anchor_id) for anchor_id in allowed)
+        on_record.device_counts[tenant_id] = sum(1 for holder, _ in state.devices if holder == tenant_id)
+        return on_record
+
+    def _write(self, provisioned: Provisioned) -> None:
+        device, credential = provisioned.known.device, provisioned.credential
+        self._state.devices[device.tenant_id, device.device_id] = device
+        self._state.credentials[credential.tenant_id, credential.type, credential.auth_id] = credential
+        self._state.queued[device.tenant_id, device.device_id] = device.status.created
+        self._state.audited(provisioned.audit)
+
+
+class MemoryChangeFeed:
+    """`tenant.ports.ChangeFeed` over a list."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        self._subscribers: list[Callable[[Change], None]] = []
+        self._position = state.changes_seq
+        self._delivering = False
+
+    def subscribe(self, subscriber: Callable[[Change], None]) -> None:
+        self._subscribers.append(subscriber)
+
+    def all_tenants(self) -> Sequence[Tenant]:
+        return [tenant for _, tenant in sorted(self._state.tenants.items())]
+
+    def catch_up(self) -> None:
+        if self._delivering:  # a subscriber asks from inside a delivery: the outer call goes on with it
+            return
+        self._delivering = True
+        try:
+            while self._position < self._state.changes_seq:
+                self._deliver(self._next())
+        finally:
+            self._delivering = False
+
+    def _next(self) -> Change | None:
+        missed = self._state.changes_seq - self._position
+        if missed > len(self._state.changes):
+            self._position = self._state.changes_seq
+            return Change(kind=ChangeKind.RESET)
+        change = self._state.changes[-missed]
+        self._position += 1
+        if change.kind is not ChangeKind.TENANT or change.tenant_id is None:
+            return change
+        tenant = self._state.tenants.get(change.tenant_id)
+        return replace(change, tenant=tenant) if tenant is not None else None  # else its deletion follows
+
+    def _deliver(self, change: Change | None) -> None:
+        if change is None:
+            return
+        for subscriber in self._subscribers:
+            try:
+                subscriber(change)
+            except Exception:
+                log.exception("change.undelivered", extra=fields(kind=change.kind.value, tenant_id=change.tenant_id))
+
+
+class MemoryTenants:
+    """`tenant.ports.TenantRepository` over dicts."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    def create(self, tenant: Tenant) -> None:
+        require_storable(tenant.tenant_id, tenant.alias or "")
+        if tenant.tenant_id in self._state.tenants:
+            raise tenant_exists(tenant.tenant_id)
+        self._put(tenant, None)
+
+    def find(self, tenant_id: TenantId) -> Tenant | None:
+        return self._state.tenants.get(tenant_id)
+
+    def find_all(self, *, after: TenantId | None, limit: int) -> Sequence[Tenant]:
+        chosen = sorted(tenant_id for tenant_id in self._state.tenants if after is None or tenant_id > after)
+        return [self._state.tenants[tenant_id] for tenant_id in chosen[:limit]]
+
+    def replace(self, tenant: Tenant, *, expected_version: str | None) -> None:
+        before = self._get(tenant.tenant_id)
+        check_version(tenant.tenant_id, before.version, expected_version)
+        self._put(tenant, before)
+
+    def delete(self, tenant_id: TenantId, *, expected_version: str | None) -> None:
+        tenant = self._get(tenant_id)
+        check_version(tenant_id, tenant.version, expected_version)
+        for key in [key for key in self._state.devices if key[0] == tenant_id]:
+            self._state.drop_device(key)
+        del self._state.tenants[tenant_id]
+        self._anchors_removed(tenant, None)
+        self._state.changed(Change(kind=ChangeKind.TENANT_DELETED, tenant_id=tenant_id))
+
+    def _get(self, tenant_id: TenantId) -> Tenant:
+        tenant = self._state.tenants.get(tenant_id)
+        if tenant is None:
+            raise tenant_unknown(tenant_id)
+        return tenant
+
+    def _put(self, tenant: Tenant, before: Tenant | None) -> None:
+        check_anchors_differ(tenant)
+        names = {anchor.authority.subject_dn for anchor in tenant.trust_anchors}
+        for other in self._state.tenants.values():
+            if other.tenant_id == tenant.tenant_id:
+                continue
+            if tenant.alias is not None and other.alias == tenant.alias:
+                raise alias_taken(tenant.alias)
+            if tenant.trust_anchor_group is not None and other.trust_anchor_group == tenant.trust_anchor_group:
+                continue
+            for name in sorted(names & {anchor.authority.subject_dn for anchor in other.trust_anchors}):
+                raise anchor_taken(name)
+        self._state.tenants[tenant.tenant_id] = versioned(tenant, before)
+        self._state.changed(Change(kind=ChangeKind.TENANT, tenant_id=tenant.tenant_id))
+        if before is not None:
+            self._anchors_removed(before, tenant)
+
+    def _anchors_removed(self, before: Tenant, after: Tenant | None) -> None:
+        for anchor_id in anchors_gone(before.trust_anchors, after.trust_anchors if after is not None else ()):
+            self._state.changed(Change(kind=ChangeKind.ANCHOR_REMOVED, tenant_id=before.tenant_id, anchor_id=anchor_id))
+
+
+class MemoryDevices:
+    """`registry.ports.DeviceRepository` over dicts."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        return self._state.devices.get((tenant_id, device_id))
+
+    def find_all(self, tenant_id: TenantId, *, after: DeviceId | None, limit: int) -> Sequence[Device]:
+        ids = (device_id for holder, device_id in self._state.devices if holder == tenant_id)
+        chosen = sorted(device_id for device_id in ids if after is None or device_id > after)
+        return [self._state.devices[tenant_id, device_id] for device_id in chosen[:limit]]
+
+    def credentials_of(self, tenant_id: TenantId, device_id: DeviceId) -> Sequence[Credential]:
+        held = sorted(self._state.credentials.items())
+        return [entry for _, entry in held if (entry.tenant_id, entry.device_id) == (tenant_id, device_id)]
+
+    def put(self, device: Device, credentials: Sequence[Credential] = ()) -> None:
+        """Write device and credentials in place of what was on record of it. Raises CredentialTaken."""
+        key = (device.tenant_id, device.device_id)
+        require_storable(device.device_id, *(entry.auth_id for entry in credentials))
+        for entry in credentials:
+            held = self._state.credentials.get((entry.tenant_id, entry.type, entry.auth_id))
+            if held is not None and held.device_id != device.device_id:
+                raise CredentialTaken(f"{entry.type} {entry.auth_id!r} belongs to another device")
+        queued = self._state.queued.get(key)
+        known = key in self._state.devices
+        if known:
+            self._state.drop_device(key)
+        self._state.devices[key] = device
+        if queued is not None:
+            self._state.queued[key] = queued
+        for entry in credentials:
+            self._state.credentials[entry.tenant_id, entry.type, entry.auth_id] = entry
+        if known:
+            self._changed(device, ChangeKind.DEVICE)
+            self._changed(device, ChangeKind.CREDENTIAL)
+
+    def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
+        device = self._get(tenant_id, device_id)
+        status = replace(device.status, updated=moment)
+        device = replace(device, enabled=enabled, status=status, version=generate_id())
+        self._state.devices[tenant_id, device_id] = device
+        self._changed(device, ChangeKind.DEVICE)
+
+    def delete(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        device = self._get(tenant_id, device_id)
+        self._state.drop_device((tenant_id, device_id))
+        self._changed(device, ChangeKind.DEVICE_DELETED)
+
+    def _get(self, tenant_id: TenantId, device_id: DeviceId) -> Device:
+        device = self._state.devices.get((tenant_id, device_id))
+        if device is None:
+            raise DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
+        return device
+
+    def _changed(self, device: Device, kind: ChangeKind) -> None:
+        enabled = device.is_enabled if kind is ChangeKind.DEVICE else None
+        self._state.changed(Change(kind=kind, tenant_id=device.tenant_id, device_id=device.device_id, enabled=enabled))
+
+
+class MemoryAudit:
+    """`registry.ports.AuditRepository` over a list."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[AuditRow]:
+        rows = (row for row in self._state.audit if row.position > after)
+        return [row for row in rows if tenant_id is None or row.tenant_id == tenant_id][:limit]
+
+    def first_position_since(self, moment: datetime) -> int:
+        since = (row.position - 1 for row in self._state.audit if row.moment >= moment)
+        return next(since, self._state.audit_position)
+
+
+class MemoryStore:
+    """One database in memory, behind the same attributes as the real one."""
+
+    def __init__(self, clock: Clock, *, audit_rows_max: int = 100_000, changes_max: int = 10_000) -> None:
+        state = _State(clock=clock, audit_rows_max=audit_rows_max, changes_max=changes_max)
+        self.connect_path = MemoryConnectPath(state)
+        self.feed = MemoryChangeFeed(state)
+        self.tenants = MemoryTenants(state)
+        self.devices = MemoryDevices(state)
+        self.audit = MemoryAudit(state)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def require_storable(*texts: str) -> None:
+    """Raises NameUnstorable for a text that has no UTF-8 form (lone surrogates)."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as fault:
+            raise NameUnstorable(f"{text!r} is no sequence of Unicode characters") from fault

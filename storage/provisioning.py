@@ -1,0 +1,111 @@
+"""What becomes of a provisioning order, given what is on record: pure, and one text for every database.
+
+A driver reads `OnRecord` for a group of orders while it holds the database's write lock, lets `decide`
+judge order after order, and writes what was decided in that same transaction. `decide` keeps the ledger
+up to date, so that orders of one group see each other as if they had come one by one.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kernel.errors import Refused
+from kernel.ids import AnchorId, AuthId, DeviceId, TenantId, generate_id
+from registry.errors import DeviceExists, DeviceLimitReached, ProvisioningWithdrawn
+from registry.model import (
+    AUTHORITY_AUTO_PROVISIONING,
+    X509_CERT,
+    AuditRow,
+    Credential,
+    Device,
+    DeviceStatus,
+    KnownDevice,
+    ProvisioningOrder,
+    Secret,
+)
+
+PROVISIONED = "device.provisioned"
+
+
+@dataclass(slots=True, eq=False)
+class OnRecord:
+    """What the database says about the orders of one group."""
+
+    known: dict[tuple[TenantId, AuthId], KnownDevice] = field(default_factory=dict)  # X.509 credentials, any state
+    taken: set[tuple[TenantId, DeviceId]] = field(default_factory=set)
+    permitted: set[tuple[TenantId, AnchorId]] = field(default_factory=set)  # enabled tenant, anchor may provision
+    device_counts: dict[TenantId, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """A device to be written, with its credential and its audit row; its event is queued beside them."""
+
+    known: KnownDevice
+    credential: Credential
+    audit: AuditRow
+
+
+def decide(order: ProvisioningOrder, on_record: OnRecord) -> KnownDevice | Provisioned | Refused:
+    """The record that is there already, the one to write, or why there is none. Updates the ledger."""
+    credential = (order.tenant_id, order.auth_id)
+    device = (order.tenant_id, order.device_id)
+    known = on_record.known.get(credential)
+    if known is not None:
+        return known
+    if (order.tenant_id, order.anchor_id) not in on_record.permitted:
+        return ProvisioningWithdrawn(
+            f"tenant {order.tenant_id!r} or its trust anchor {order.anchor_id!r} no longer provisions devices"
+        )
+    if device in on_record.taken:
+        return DeviceExists(f"device id {order.device_id!r} is taken in tenant {order.tenant_id!r}")
+    count = on_record.device_counts.get(order.tenant_id, 0)
+    if 0 <= order.devices_max <= count:
+        return DeviceLimitReached(f"tenant {order.tenant_id!r} holds {count} of {order.devices_max} devices")
+    provisioned = _provisioned(order)
+    on_record.known[credential] = provisioned.known
+    on_record.taken.add(device)
+    on_record.device_counts[order.tenant_id] = count + 1
+    return provisioned
+
+
+def _provisioned(order: ProvisioningOrder) -> Provisioned:
+    """Device and credential as hono-registry 5.1 steps 4 and 5 want them."""
+    comment = f"Auto-provisioned at {instant(order.moment)}"
+    device = Device(
+        tenant_id=order.tenant_id,
+        device_id=order.device_id,
+        status=DeviceStatus(created=order.moment, auto_provisioned=True),
+        enabled=True,
+        authorities=(AUTHORITY_AUTO_PROVISIONING,) if order.as_gateway else (),
+        ext={"comment": comment},
+        version=generate_id(),
+    )
+    credential = Credential(
+        tenant_id=order.tenant_id,
+        device_id=order.device_id,
+        type=X509_CERT,
+        auth_id=order.auth_id,
+        enabled=True,
+        comment=comment,
+        secrets=(Secret(secret_id=generate_id()),),
+    )
+    audit = AuditRow(
+        moment=order.moment,
+        what=PROVISIONED,
+        tenant_id=order.tenant_id,
+        device_id=order.device_id,
+        facts={
+            "issuer": order.issuer_dn,
+            "auth_id": order.auth_id,
+            "anchor": order.anchor_id,
+            "serial": order.serial_hex,
+            "fingerprint": order.fingerprint_hex,
+            "remote": order.remote,
+        },
+    )
+    return Provisioned(known=KnownDevice(device=device, credential_enabled=True), credential=credential, audit=audit)
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601, UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
