@@ -12,7 +12,7 @@ class TuhonoError(Exception):
     """Base of every error this code base raises on purpose."""
 
     code: ClassVar[str] = "internal"  # stable word: API replies, logs, metrics and audit carry it
-    told: ClassVar[str] = "Internal server error"  # what the peer reads, hono-adapters 0.7
+    told: str = "Internal server error"  # what the peer reads (hono-adapters 0.7); an instance may say more
 
 
 class Refused(TuhonoError):

@@ -36,6 +36,13 @@ class CredentialDisabled(Unauthenticated):
     code = "credential-disabled"
 
 
+class AuthIdUnfilled(Unauthenticated):
+    """The certificate lacks an attribute that the trust anchor's auth-id template asks for."""
+
+    code = "auth-id-unfilled"
+    told = "malformed credentials"
+
+
 class NotAuthenticated(Unauthenticated):
     """The device showed nothing that proves who it is, where that is required."""
 

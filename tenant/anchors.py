@@ -1,4 +1,8 @@
-"""Every trust anchor of every tenant in memory, by issuer DN; fresh on every change."""
+"""Every trust anchor of every tenant in memory, by issuer DN; fresh on every change.
+
+Holds the anchors, not the tenants' other members: a handshake asks thousands of times a second who
+vouches for a name. Whoever owns the change feed calls `put` and `remove`; nobody else writes.
+"""
 
 from collections.abc import Sequence
 
@@ -7,22 +11,35 @@ from tenant.model import Tenant, TrustAnchor
 
 
 class AnchorIndex:
-    """Issuer DN → anchors. Used on the event loop only."""
+    """Issuer DN → anchors. Used on the event loop only; as large as what operators registered."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, tuple[TrustAnchor, ...]] = {}
+        self._by_tenant: dict[TenantId, tuple[TrustAnchor, ...]] = {}
 
     def named(self, subject_dn: str) -> Sequence[TrustAnchor]:
-        """Anchors of that name over all tenants, valid or not, in the tenants' own order."""
-        raise NotImplementedError
+        """Anchors of that name over all tenants, valid or not, in each tenant's own order."""
+        return self._by_name.get(subject_dn, ())
 
     def of_tenant(self, tenant_id: TenantId) -> Sequence[TrustAnchor]:
-        raise NotImplementedError
-
-    def tenant_named(self, id_or_alias: str) -> TenantId | None:
-        """The tenant with this id or, failing that, this alias."""
-        raise NotImplementedError
+        """Everything a tenant lists, valid or not, in its own order."""
+        return self._by_tenant.get(tenant_id, ())
 
     def put(self, tenant: Tenant) -> None:
-        """Take the tenant as it is now, in place of what was known of it."""
-        raise NotImplementedError
+        """Take the tenant's anchors as they are now, in place of what was known of it."""
+        self.remove(tenant.tenant_id)
+        if not tenant.trust_anchors:
+            return
+        self._by_tenant[tenant.tenant_id] = tenant.trust_anchors
+        for anchor in tenant.trust_anchors:
+            name = anchor.authority.subject_dn
+            self._by_name[name] = (*self._by_name.get(name, ()), anchor)
 
     def remove(self, tenant_id: TenantId) -> None:
-        raise NotImplementedError
+        """Forget the tenant's anchors. Safe to repeat."""
+        for name in {anchor.authority.subject_dn for anchor in self._by_tenant.pop(tenant_id, ())}:
+            others = tuple(anchor for anchor in self._by_name[name] if anchor.tenant_id != tenant_id)
+            if others:
+                self._by_name[name] = others
+            else:
+                del self._by_name[name]

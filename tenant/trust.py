@@ -11,9 +11,20 @@ from datetime import datetime
 
 from kernel.errors import Refused
 from kernel.ids import TenantId
-from pki.certificates import Certificate
-from pki.chains import Check, PathRules
+from pki.certificates import Certificate, CertificateCache
+from pki.chains import Check, PathRules, judge
+from pki.errors import (
+    AnchorNotValidNow,
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateUnreadable,
+    ChainRejected,
+    ChainTooLarge,
+    PathIncomplete,
+)
 from tenant.anchors import AnchorIndex
+from tenant.directory import TenantDirectory
+from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguous, UntrustedIssuer
 from tenant.model import TrustAnchor
 
 
@@ -28,14 +39,133 @@ class TrustVerdict:
     checks: tuple[Check, ...] = ()
     fatal: bool = False  # the handshake itself must fail: leaf outside its validity, or unreadable
 
+    @property
+    def leaf(self) -> Certificate | None:
+        return self.presented[0] if self.presented else None
+
 
 class TrustJudge:
     """Judges presented chains against the anchors of all tenants."""
 
-    def __init__(self, *, anchors: AnchorIndex, rules: PathRules) -> None:
+    def __init__(
+        self, *, anchors: AnchorIndex, tenants: TenantDirectory, certificates: CertificateCache, rules: PathRules
+    ) -> None:
         self._anchors = anchors
+        self._tenants = tenants
+        self._certificates = certificates
         self._rules = rules
 
-    def judge(self, chain_der: Sequence[bytes], server_name: str | None, *, at: datetime) -> TrustVerdict:
-        """Never raises for what was presented. The leaf is first."""
-        raise NotImplementedError
+    def judge(
+        self, chain_der: Sequence[bytes], server_name: str | None, *, at: datetime, explain: bool = False
+    ) -> TrustVerdict:
+        """Never raises for what was presented. The leaf is first. `explain` lists every check made."""
+        presented: list[Certificate] = []
+        try:
+            self._parse(chain_der, presented)
+            _require_leaf_in_time(presented[0], at)
+        except ChainRejected as fault:
+            checks = (Check(name=fault.code, passed=False, detail=str(fault)),) if explain else ()
+            return TrustVerdict(
+                presented=tuple(presented),
+                tenant_id=None,
+                anchor=None,
+                refusal=fault,
+                checks=checks,
+                fatal=not presented or isinstance(fault, (CertificateExpired, CertificateNotYetValid)),
+            )
+        try:
+            tenant_id, how = self._tenant_of(presented, server_name)
+        except Refused as refusal:
+            checks = (Check(name=refusal.code, passed=False, detail=str(refusal)),) if explain else ()
+            return TrustVerdict(presented=tuple(presented), tenant_id=None, anchor=None, refusal=refusal, checks=checks)
+        return self._judge_for(tenant_id, how, presented, at, explain)
+
+    def _parse(self, chain_der: Sequence[bytes], presented: list[Certificate]) -> None:
+        if not chain_der:
+            raise CertificateUnreadable("the chain is empty")
+        presented.append(self._certificates.parse(chain_der[0]))
+        if len(chain_der) > self._rules.chain_max_certificates:
+            raise ChainTooLarge(
+                f"{len(chain_der)} certificates presented; at most {self._rules.chain_max_certificates} are read"
+            )
+        if sum(map(len, chain_der)) > self._rules.chain_max_bytes:
+            raise ChainTooLarge(f"more than {self._rules.chain_max_bytes} bytes of certificates presented")
+        presented.extend(self._certificates.parse(der) for der in chain_der[1:])
+
+    def _tenant_of(self, presented: Sequence[Certificate], server_name: str | None) -> tuple[TenantId, str]:
+        """The tenant, and the issuer name that led there. Raises UntrustedIssuer and its neighbours."""
+        for issuer_dn in _issuers_upwards(presented):
+            tenant_ids = {anchor.tenant_id for anchor in self._anchors.named(issuer_dn)}
+            if len(tenant_ids) == 1:
+                return tenant_ids.pop(), issuer_dn
+            if len(tenant_ids) > 1:
+                return self._tenant_by_server_name(server_name, issuer_dn, tenant_ids), issuer_dn
+        if server_name is not None:  # 4.2: SNI also names the tenant of an unknown issuer, for its refusal
+            self._tenant_label(server_name)
+        raise UntrustedIssuer(f"no tenant trusts issuer {presented[0].issuer_dn!r}")
+
+    def _tenant_by_server_name(self, server_name: str | None, issuer_dn: str, candidates: set[TenantId]) -> TenantId:
+        if server_name is None:
+            raise TenantAmbiguous(
+                f"{len(candidates)} tenants trust issuer {issuer_dn!r}; the device must name one of them through SNI"
+            )
+        label = self._tenant_label(server_name)
+        tenant = self._tenants.find_named(label)
+        if tenant is None or tenant.tenant_id not in candidates:
+            raise UntrustedIssuer(f"tenant {label!r}, named through SNI, does not trust issuer {issuer_dn!r}")
+        return tenant.tenant_id
+
+    def _tenant_label(self, server_name: str) -> str:
+        label, dot, _ = server_name.partition(".")
+        if not dot:
+            raise ServerNameWithoutTenant(f"SNI host {server_name!r} has no dot, so it names no tenant")
+        return label
+
+    def _judge_for(
+        self, tenant_id: TenantId, issuer_dn: str, presented: list[Certificate], at: datetime, explain: bool
+    ) -> TrustVerdict:
+        listed = self._anchors.of_tenant(tenant_id)
+        valid = [anchor for anchor in listed if anchor.is_valid_at(at)]
+        if not valid:
+            refusal: Refused = NoValidAnchor(f"none of the {len(listed)} trust anchors of {tenant_id!r} is valid now")
+            return TrustVerdict(presented=tuple(presented), tenant_id=tenant_id, anchor=None, refusal=refusal)
+        found = judge(presented, [anchor.authority for anchor in valid], at=at, rules=self._rules, explain=explain)
+        if found.authority is not None:
+            anchor = next(anchor for anchor in valid if anchor.authority is found.authority)
+            return TrustVerdict(
+                presented=tuple(presented), tenant_id=tenant_id, anchor=anchor, refusal=None, checks=found.checks
+            )
+        fault = found.fault
+        if isinstance(fault, PathIncomplete) and not any(a.authority.subject_dn == issuer_dn for a in valid):
+            fault = AnchorNotValidNow(f"the trust anchor {issuer_dn!r} of tenant {tenant_id!r} is not valid now")
+        return TrustVerdict(
+            presented=tuple(presented), tenant_id=tenant_id, anchor=None, refusal=fault, checks=found.checks
+        )
+
+
+def _require_leaf_in_time(leaf: Certificate, at: datetime) -> None:
+    if at < leaf.not_before:
+        raise CertificateNotYetValid(f"certificate {leaf.subject_dn!r} is valid from {leaf.not_before.isoformat()}")
+    if at > leaf.not_after:
+        raise CertificateExpired(f"certificate {leaf.subject_dn!r} expired {leaf.not_after.isoformat()}")
+
+
+def _issuers_upwards(presented: Sequence[Certificate]) -> Sequence[str]:
+    """Issuer names from the leaf upwards through the presented certificates, each once.
+
+    Where several presented certificates bear an issuer's name (cross-signed), each one's issuer is
+    visited, in the order presented; bounded by the number of certificates.
+    """
+    names: list[str] = []
+    frontier = [presented[0]]
+    unused = list(presented[1:])
+    while frontier:
+        next_frontier: list[Certificate] = []
+        for certificate in frontier:
+            if certificate.issuer_dn not in names:
+                names.append(certificate.issuer_dn)
+            issuers = [other for other in unused if other.subject_dn == certificate.issuer_dn]
+            unused = [other for other in unused if other.subject_dn != certificate.issuer_dn]
+            next_frontier += issuers
+        frontier = next_frontier
+    return names

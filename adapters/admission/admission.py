@@ -1,13 +1,26 @@
 """Decides which device is at the other end of a connection.
 
-Owns the order of the checks: chain, tenant, adapter, credential, provisioning, device. Leaves the
-handshake to adapters/edge and the wording of a refusal to each protocol.
+Carries out what adapters/admission/examination.py finds: lets a known device in, has a stranger
+provisioned, writes refusals down. Leaves the handshake to adapters/edge and the wording of a refusal to
+each protocol.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.admission.evidence import Evidence
+from adapters.admission.examination import Examination, Finding, certificate_facts
+from kernel.errors import Refused
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+from kernel.log import fields
+from registry.autoprovision import AutoProvisioner
+from registry.errors import NotAuthenticated, ProvisioningWithdrawn
+from registry.model import KnownDevice
+from registry.refusals import RefusalRecord
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +32,24 @@ class Admitted:
     anchor_id: AnchorId | None
     auth_id: AuthId
     provisioned: bool  # by this very connection
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of the device, for its messages
 
 
 class Admission:
-    """Decides, once per connection, which device is at the other end."""
+    """Decides, once per connection, which device is at the other end. One per adapter."""
+
+    def __init__(
+        self,
+        *,
+        authentication_required: bool,
+        examination: Examination,
+        provisioner: AutoProvisioner,
+        refusals: RefusalRecord,
+    ) -> None:
+        self._authentication_required = authentication_required
+        self._examination = examination
+        self._provisioner = provisioner
+        self._refusals = refusals
 
     async def admit(self, evidence: Evidence) -> Admitted | None:
         """Return the device proven, creating it where its trust anchor allows; None for an anonymous peer
@@ -31,4 +58,64 @@ class Admission:
         Raises Refused (of any kind) or Unavailable; every refusal is recorded. Safe to repeat: any number of
         connections racing with one new certificate end up with one device, and all are admitted.
         """
-        raise NotImplementedError
+        presented = evidence.peer.certificate
+        if presented is None and not self._authentication_required:
+            return None
+        try:
+            if presented is None:
+                raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
+            return await self._carry_out(await self._examination.examine(presented.verdict, evidence), evidence)
+        except Refused as refusal:
+            self._record(refusal, evidence)
+            raise
+
+    async def _carry_out(self, finding: Finding, evidence: Evidence) -> Admitted:
+        """Provision or announce what is due, then look once more: much may change while one waits."""
+        created = False
+        if finding.plan is not None:
+            _, created = await self._provisioner.provision(finding.plan, remote=str(evidence.peer.address))
+            known = await self._still_usable(evidence)
+        else:
+            assert finding.known is not None
+            known = finding.known
+            if known.notification_due:
+                await self._provisioner.ensure_announced(known, finding.auth_id)
+                known = await self._still_usable(evidence)
+        device = known.device
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "device.admitted",
+                extra=fields(
+                    tenant_id=device.tenant_id,
+                    device_id=device.device_id,
+                    adapter=evidence.adapter,
+                    remote=str(evidence.peer.address),
+                    handshake_ms=round(evidence.peer.handshake_ms, 1),
+                ),
+            )
+        return Admitted(
+            tenant_id=device.tenant_id,
+            device_id=device.device_id,
+            anchor_id=finding.anchor.anchor_id,
+            auth_id=finding.auth_id,
+            provisioned=created,
+            defaults=device.defaults,
+        )
+
+    async def _still_usable(self, evidence: Evidence) -> KnownDevice:
+        presented = evidence.peer.certificate
+        assert presented is not None
+        finding = await self._examination.examine(presented.verdict, evidence)
+        if finding.known is None:
+            raise ProvisioningWithdrawn("the device was deleted while it connected")
+        return finding.known
+
+    def _record(self, refusal: Refused, evidence: Evidence) -> None:
+        peer = evidence.peer
+        verdict = None if peer.certificate is None else peer.certificate.verdict
+        facts = {"adapter": evidence.adapter, "remote": str(peer.address), **certificate_facts(verdict)}
+        if peer.server_name is not None:
+            facts["sni"] = peer.server_name
+        tenant_id = None if verdict is None else verdict.tenant_id
+        self._refusals.add(refusal, facts, tenant_id=tenant_id)
+        log.info("device.refused", extra=fields(code=refusal.code, tenant_id=tenant_id, detail=str(refusal), **facts))

@@ -1,10 +1,21 @@
 """One live connection of an authenticated (or anonymous) device in this process."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.admission.admission import Admitted
 from kernel.errors import TuhonoError
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+
+NO_DEFAULTS: Mapping[str, Any] = {}
+
+
+def _nothing_to_end(_: TuhonoError) -> None:
+    """Until its shell says how, a session ends by being dropped."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -21,8 +32,26 @@ class Session:
     anchor_id: AnchorId | None = None
     auth_id: AuthId | None = None
     remote: str = ""
-    end: Callable[[TuhonoError], None] = field(default=lambda _: None)
+    defaults: Mapping[str, Any] = field(default_factory=lambda: NO_DEFAULTS)  # the device's own
+    end: Callable[[TuhonoError], None] = _nothing_to_end
+    waiting: asyncio.Task[None] | None = None  # the newest upload that waits for a lookup (uplink)
+    waiting_count: int = 0
 
     @property
     def is_anonymous(self) -> bool:
         return self.device_id is None
+
+
+def session_of(admitted: Admitted | None, *, adapter: str, remote: str) -> Session:
+    """The session of a peer that was admitted, or an anonymous one."""
+    if admitted is None:
+        return Session(adapter=adapter, tenant_id=None, device_id=None, remote=remote)
+    return Session(
+        adapter=adapter,
+        tenant_id=admitted.tenant_id,
+        device_id=admitted.device_id,
+        anchor_id=admitted.anchor_id,
+        auth_id=admitted.auth_id,
+        remote=remote,
+        defaults=admitted.defaults,
+    )

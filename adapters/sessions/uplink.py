@@ -1,11 +1,41 @@
-"""From an upload to the engine, the same for every protocol: addressed, authorised, completed, submitted."""
+"""From an upload to the engine, the same for every protocol: addressed, authorised, completed, submitted.
 
-from collections.abc import Callable
+A device's own upload takes no lookup, no task and no future: it is handed over before `submit` returns.
+Only a gateway's upload for a device not asked about before waits for the registry; whatever its
+session sends meanwhile waits behind it, so that order is kept.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from adapters.sessions.errors import (
+    AddressIncomplete,
+    ContentTypeMismatch,
+    ContentTypeMissing,
+    ForeignTenant,
+    TooManyUploadsWaiting,
+)
+from adapters.sessions.measure import UploadMeters
 from adapters.sessions.session import Session
-from kernel.errors import TuhonoError
-from messaging.message import MessageKind
+from kernel.clock import Clock, milliseconds
+from kernel.errors import Refused, TuhonoError, Unavailable
+from kernel.ids import DeviceId, TenantId
+from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, DeviceMessage, MessageKind
+from messaging.ports import Northbound
+from registry.assertion import RegistrationAssertion
+from tenant.directory import TenantDirectory
+from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
+from tenant.model import Tenant
+from tenant.ttl import event_ttl_ms, telemetry_ttl_ms
+
+log = logging.getLogger(__name__)
+
+WAITING_MAX = 256  # uploads of one session that wait for a lookup, or behind one that does
+NOT_DEFAULTS = frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1", "ttl-command-response"})
 
 Done = Callable[[TuhonoError | None], None]
 
@@ -29,13 +59,177 @@ class Upload:
 
 
 class Uplink:
-    """Turns uploads into DeviceMessages and hands them to the northbound."""
+    """Turns uploads into DeviceMessages and hands them to the northbound. Used on the event loop only."""
+
+    def __init__(
+        self,
+        *,
+        northbound: Northbound,
+        tenants: TenantDirectory,
+        assertion: RegistrationAssertion,
+        meters: UploadMeters,
+        clock: Clock,
+        defaults_enabled: bool = True,
+    ) -> None:
+        self._northbound = northbound
+        self._tenants = tenants
+        self._assertion = assertion
+        self._meters = meters
+        self._clock = clock
+        self._defaults_enabled = defaults_enabled
 
     def submit(self, session: Session, upload: Upload, done: Done) -> None:
         """Returns at once. `done` is called exactly once on the loop, possibly before this returns for a
-        refusal that needs no lookup: with None when the engine holds the message (QoS 0: when it was handed
-        over), else with the Refused or Unavailable.
+        refusal that needs no lookup: with None when the engine holds the message, else with the Refused or
+        Unavailable. QoS 0 telemetry is done as soon as it was handed over.
 
         Uploads of one session reach the engine in the order of the calls.
         """
-        raise NotImplementedError
+        try:
+            tenant_id, device_id = _addressed(session, upload)
+            _require_content_type(upload)
+            if session.waiting is None:
+                if device_id == session.device_id:
+                    self._forward(session, upload, self._tenant(tenant_id, session), device_id, session.defaults, done)
+                    return
+                known = self._assertion.remembered(tenant_id, device_id, gateway_id=session.device_id)
+                if known is not None:
+                    self._forward(session, upload, self._tenant(tenant_id, session), device_id, known.defaults, done)
+                    return
+            self._wait(session, upload, tenant_id, device_id, done)
+        except TuhonoError as fault:
+            self._refuse(session, upload, fault, done)
+
+    def _wait(self, session: Session, upload: Upload, tenant_id: TenantId, device_id: DeviceId, done: Done) -> None:
+        if session.waiting_count >= WAITING_MAX:
+            raise TooManyUploadsWaiting(f"{WAITING_MAX} uploads of one connection wait for the registry")
+        work = self._look_up(session.waiting, session, upload, tenant_id, device_id, done)
+        task = asyncio.get_running_loop().create_task(work)
+        session.waiting = task  # the session holds the newest, each task the one before it
+        session.waiting_count += 1
+        task.add_done_callback(partial(_looked_up, session))
+
+    async def _look_up(
+        self,
+        before: asyncio.Task[None] | None,
+        session: Session,
+        upload: Upload,
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        done: Done,
+    ) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            tenant = self._tenant(tenant_id, session)
+            defaults = session.defaults
+            if device_id != session.device_id:
+                device = await self._assertion.assert_registered(tenant_id, device_id, gateway_id=session.device_id)
+                defaults = device.defaults
+            self._forward(session, upload, tenant, device_id, defaults, done)
+        except TuhonoError as fault:
+            self._refuse(session, upload, fault, done)
+
+    def _tenant(self, tenant_id: TenantId, session: Session) -> Tenant:
+        tenant = self._tenants.find(tenant_id)
+        if tenant is None:
+            raise TenantUnknown(f"tenant {tenant_id!r} does not exist")
+        if not tenant.enabled:
+            raise TenantDisabled(f"tenant {tenant_id!r} is disabled")
+        if tenant.adapters is not None and not tenant.allows_adapter(session.adapter):
+            raise AdapterDisabled(f"tenant {tenant_id!r} does not allow {session.adapter}")
+        return tenant
+
+    def _forward(
+        self,
+        session: Session,
+        upload: Upload,
+        tenant: Tenant,
+        device_id: DeviceId,
+        device_defaults: Mapping[str, Any],
+        done: Done,
+    ) -> None:
+        message = self._message(session, upload, tenant, device_id, device_defaults)
+        started = self._clock.monotonic()
+        if upload.qos == 0 and upload.kind is MessageKind.TELEMETRY:
+            self._northbound.submit(message, partial(self._settled, message, started, None))
+            done(None)
+        else:
+            self._northbound.submit(message, partial(self._settled, message, started, done))
+
+    def _message(
+        self,
+        session: Session,
+        upload: Upload,
+        tenant: Tenant,
+        device_id: DeviceId,
+        device_defaults: Mapping[str, Any],
+    ) -> DeviceMessage:
+        defaults: Mapping[str, Any] = {}
+        if self._defaults_enabled and (tenant.defaults or device_defaults):
+            defaults = {**tenant.defaults, **device_defaults}
+        if upload.kind is MessageKind.EVENT:
+            ttl_ms = event_ttl_ms(tenant.resource_limits, defaults, upload.ttl_s)
+        else:
+            ttl_ms = telemetry_ttl_ms(tenant.resource_limits, defaults, upload.qos)
+        properties: dict[str, Any] = {name: defaults[name] for name in defaults if name not in NOT_DEFAULTS}
+        properties["orig_adapter"] = session.adapter
+        properties["orig_address"] = upload.orig_address
+        if upload.retain:
+            properties["x-opt-retain"] = True
+        return DeviceMessage(
+            tenant_id=tenant.tenant_id,
+            device_id=device_id,
+            kind=upload.kind,
+            qos=upload.qos,
+            payload=upload.payload,
+            content_type=upload.content_type or _default_content_type(defaults),
+            creation_time_ms=milliseconds(self._clock.now()),
+            ttl_ms=ttl_ms,
+            properties=properties,
+        )
+
+    def _settled(self, message: DeviceMessage, started: float, done: Done | None, fault: Unavailable | None) -> None:
+        status = "forwarded" if fault is None else "undeliverable"
+        self._meters.count(message.tenant_id, message.kind, status, len(message.payload or b""))
+        self._meters.time(message.tenant_id, message.kind, status, message.qos, self._clock.monotonic() - started)
+        if done is not None:
+            done(fault)
+
+    def _refuse(self, session: Session, upload: Upload, fault: TuhonoError, done: Done) -> None:
+        tenant_id = session.tenant_id or TenantId("")
+        status = "unprocessable" if isinstance(fault, Refused) else "undeliverable"
+        self._meters.count(tenant_id, upload.kind, status, len(upload.payload or b""))
+        done(fault)
+
+
+def _addressed(session: Session, upload: Upload) -> tuple[TenantId, DeviceId]:
+    """Tenant and device the upload is for. Raises ForeignTenant, AddressIncomplete."""
+    if session.tenant_id is None or session.device_id is None:
+        if not upload.tenant or not upload.device:
+            raise AddressIncomplete("an anonymous upload names no tenant or no device")
+        return TenantId(upload.tenant), DeviceId(upload.device)
+    if upload.tenant and upload.tenant != session.tenant_id:
+        raise ForeignTenant(f"device of tenant {session.tenant_id!r} addressed tenant {upload.tenant!r}")
+    return session.tenant_id, DeviceId(upload.device) if upload.device else session.device_id
+
+
+def _require_content_type(upload: Upload) -> None:
+    if upload.payload:
+        if upload.content_type == EMPTY_NOTIFICATION:
+            raise ContentTypeMismatch(upload.content_type)
+    elif not upload.content_type:
+        raise ContentTypeMissing("an empty payload came without a content type")
+
+
+def _default_content_type(defaults: Mapping[str, Any]) -> str:
+    given = defaults.get("content-type")
+    return given if isinstance(given, str) else OCTET_STREAM
+
+
+def _looked_up(session: Session, task: asyncio.Task[None]) -> None:
+    session.waiting_count -= 1
+    if session.waiting is task:
+        session.waiting = None
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.error("upload.lookup-failed", exc_info=fault)

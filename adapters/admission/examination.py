@@ -1,0 +1,108 @@
+"""What a peer's certificate leads to, by looking only: a device on record, a plan for one, or a refusal.
+
+The order of the checks stands here: chain, tenant, adapter, credential, device, provisioning. A
+connecting device and `tuhono explain` both go through it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.admission.evidence import Evidence
+from kernel.ids import AuthId
+from pki.certificates import Certificate
+from pki.errors import TemplateUnfilled
+from pki.templates import Template
+from registry.directory import DeviceDirectory, require_usable
+from registry.errors import AuthIdUnfilled, CredentialUnknown
+from registry.model import KnownDevice
+from registry.plan import ProvisioningPlan, ProvisioningPlanner
+from tenant.directory import TenantDirectory
+from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, UntrustedIssuer
+from tenant.model import Tenant, TrustAnchor
+from tenant.trust import TrustVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Where a certificate leads. Exactly one of `known` and `plan` is set."""
+
+    tenant: Tenant
+    anchor: TrustAnchor
+    auth_id: AuthId
+    known: KnownDevice | None
+    plan: ProvisioningPlan | None
+
+
+class Examination:
+    """Finds the device behind a verdict. Changes nothing."""
+
+    def __init__(self, *, tenants: TenantDirectory, devices: DeviceDirectory, planner: ProvisioningPlanner) -> None:
+        self._tenants = tenants
+        self._devices = devices
+        self._planner = planner
+
+    async def examine(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
+        """Raises Refused or Unavailable."""
+        if verdict.refusal is not None:
+            raise verdict.refusal
+        leaf, anchor = verdict.leaf, verdict.anchor
+        assert leaf is not None and anchor is not None
+        self._tenants.catch_up()
+        tenant = self._usable_tenant(anchor, evidence.adapter)
+        anchor = _as_listed_now(anchor, tenant)
+        auth_id = auth_id_of(leaf, anchor)
+        known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
+        if known is not None:
+            require_usable(known)
+            _require_client_context(known, evidence)
+            return Finding(tenant=tenant, anchor=anchor, auth_id=auth_id, known=known, plan=None)
+        plan = self._planner.plan(tenant, anchor, leaf, auth_id)
+        return Finding(tenant=tenant, anchor=anchor, auth_id=auth_id, known=None, plan=plan)
+
+    def _usable_tenant(self, anchor: TrustAnchor, adapter: str) -> Tenant:
+        tenant = self._tenants.find(anchor.tenant_id)
+        if tenant is None:
+            raise TenantUnknown(f"tenant {anchor.tenant_id!r} was deleted after the handshake")
+        if not tenant.enabled:
+            raise TenantDisabled(f"tenant {tenant.tenant_id!r} is disabled")
+        if not tenant.allows_adapter(adapter):
+            raise AdapterDisabled(f"tenant {tenant.tenant_id!r} does not allow {adapter}")
+        return tenant
+
+
+def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
+    """The filled auth-id template, else the subject DN (hono-registry 4.6). Raises AuthIdUnfilled."""
+    if anchor.auth_id_template is None:
+        return AuthId(leaf.subject_dn)
+    try:
+        return AuthId(Template.parse(anchor.auth_id_template).fill(leaf))
+    except TemplateUnfilled as fault:
+        raise AuthIdUnfilled(str(fault)) from fault
+
+
+def _as_listed_now(anchor: TrustAnchor, tenant: Tenant) -> TrustAnchor:
+    """The anchor with the flags it has by now; seconds may lie between handshake and CONNECT."""
+    for listed in tenant.trust_anchors:
+        if listed.anchor_id == anchor.anchor_id and listed.authority == anchor.authority:
+            return listed
+    raise UntrustedIssuer(f"trust anchor {anchor.anchor_id!r} was removed after the handshake")
+
+
+def certificate_facts(verdict: TrustVerdict | None) -> Mapping[str, str]:
+    """What the record of a refusal says of the certificate shown."""
+    leaf = None if verdict is None else verdict.leaf
+    if leaf is None:
+        return {}
+    return {
+        "issuer": leaf.issuer_dn,
+        "subject": leaf.subject_dn,
+        "serial": leaf.serial_hex,
+        "fingerprint": leaf.fingerprint_hex,
+    }
+
+
+def _require_client_context(known: KnownDevice, evidence: Evidence) -> None:
+    """The credential's `ext` may name the one MQTT client id it is for (hono-registry 3.2)."""
+    wanted = known.credential_ext.get("client-id")
+    if evidence.client_id is not None and wanted is not None and wanted != evidence.client_id:
+        raise CredentialUnknown(f"the credential of device {known.device.device_id!r} is for another client id")

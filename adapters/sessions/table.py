@@ -1,0 +1,110 @@
+"""Every live session of this process, and which of them a change must end.
+
+Follows the change feed: what an operator disables or deletes loses its connections without waiting for
+their next message.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from adapters.sessions.errors import ChangesMissed, ShuttingDown, TrustWithdrawn
+from adapters.sessions.session import Session
+from kernel.errors import TuhonoError
+from kernel.ids import DeviceId, TenantId
+from kernel.log import fields
+from registry.errors import DeviceDisabled, DeviceUnknown
+from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
+from tenant.model import Tenant
+from tenant.ports import Change, ChangeFeed, ChangeKind
+
+log = logging.getLogger(__name__)
+
+
+class SessionTable:
+    """Sessions by tenant and device. As large as the listeners' `connections_max` allow; on the loop only."""
+
+    def __init__(self, *, feed: ChangeFeed) -> None:
+        self._by_tenant: dict[TenantId, dict[DeviceId, set[Session]]] = {}
+        self._count = 0
+        feed.subscribe(self._follow)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, session: Session) -> None:
+        """Anonymous sessions are not kept: nothing can be told about them."""
+        if session.tenant_id is None or session.device_id is None:
+            return
+        devices = self._by_tenant.setdefault(session.tenant_id, {})
+        devices.setdefault(session.device_id, set()).add(session)
+        self._count += 1
+
+    def remove(self, session: Session) -> None:
+        """Safe to repeat."""
+        if session.tenant_id is None or session.device_id is None:
+            return
+        devices = self._by_tenant.get(session.tenant_id, {})
+        sessions = devices.get(session.device_id, set())
+        if session not in sessions:
+            return
+        sessions.remove(session)
+        self._count -= 1
+        if not sessions:
+            del devices[session.device_id]
+        if not devices:
+            del self._by_tenant[session.tenant_id]
+
+    def of_device(self, tenant_id: TenantId, device_id: DeviceId) -> tuple[Session, ...]:
+        return tuple(self._by_tenant.get(tenant_id, {}).get(device_id, ()))
+
+    def of_tenant(self, tenant_id: TenantId) -> tuple[Session, ...]:
+        devices = self._by_tenant.get(tenant_id, {})
+        return tuple(session for sessions in devices.values() for session in sessions)
+
+    def end_all(self, reason: TuhonoError | None = None) -> None:
+        """For the end of the process."""
+        for tenant_id in list(self._by_tenant):
+            self._end(self.of_tenant(tenant_id), reason or ShuttingDown("the process is ending"))
+
+    def _follow(self, change: Change) -> None:
+        if change.kind is ChangeKind.RESET:
+            self.end_all(ChangesMissed("changes were missed; connecting again tells what holds"))
+            return
+        tenant_id = change.tenant_id
+        if tenant_id is None or tenant_id not in self._by_tenant:
+            return
+        match change.kind:
+            case ChangeKind.TENANT_DELETED:
+                self._end(self.of_tenant(tenant_id), TenantUnknown(f"tenant {tenant_id!r} was deleted"))
+            case ChangeKind.TENANT if change.tenant is not None:
+                self._follow_tenant(change.tenant)
+            case ChangeKind.ANCHOR_REMOVED:
+                vouched = [s for s in self.of_tenant(tenant_id) if s.anchor_id == change.anchor_id]
+                self._end(vouched, TrustWithdrawn(f"trust anchor {change.anchor_id!r} was removed"))
+            case ChangeKind.DEVICES_DELETED:
+                self._end(self.of_tenant(tenant_id), DeviceUnknown(f"all devices of tenant {tenant_id!r} were deleted"))
+            case ChangeKind.DEVICE_DELETED if change.device_id is not None:
+                self._end(self.of_device(tenant_id, change.device_id), DeviceUnknown("device was deleted"))
+            case ChangeKind.DEVICE if change.enabled is False and change.device_id is not None:
+                self._end(self.of_device(tenant_id, change.device_id), DeviceDisabled("device was disabled"))
+            case _:
+                pass
+
+    def _follow_tenant(self, tenant: Tenant) -> None:
+        sessions = self.of_tenant(tenant.tenant_id)
+        if not tenant.enabled:
+            self._end(sessions, TenantDisabled(f"tenant {tenant.tenant_id!r} was disabled"))
+            return
+        barred = [session for session in sessions if not tenant.allows_adapter(session.adapter)]
+        self._end(barred, AdapterDisabled(f"tenant {tenant.tenant_id!r} no longer allows the adapter"))
+
+    def _end(self, sessions: Iterable[Session], reason: TuhonoError) -> None:
+        for session in sessions:
+            self.remove(session)
+            log.info(
+                "session.ended",
+                extra=fields(
+                    code=reason.code, tenant_id=session.tenant_id, device_id=session.device_id, adapter=session.adapter
+                ),
+            )
+            session.end(reason)

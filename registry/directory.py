@@ -1,0 +1,29 @@
+"""The two lookups on the connect path, and the one on the path of a message for another device."""
+
+from kernel.ids import AuthId, DeviceId, TenantId
+from registry.errors import CredentialDisabled, DeviceDisabled
+from registry.model import X509_CERT, Device, KnownDevice
+from registry.ports import ConnectPath
+
+
+class DeviceDirectory:
+    """Finds devices by what they prove, or by id. Every method raises StorageUnavailable."""
+
+    def __init__(self, *, store: ConnectPath) -> None:
+        self._store = store
+
+    async def find_by_certificate(self, tenant_id: TenantId, auth_id: AuthId) -> KnownDevice | None:
+        """The device that the X.509 credential `auth_id` stands for, in whatever state it is."""
+        return await self._store.find_by_credential(tenant_id, X509_CERT, auth_id)
+
+    async def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        return await self._store.find_device(tenant_id, device_id)
+
+
+def require_usable(known: KnownDevice) -> None:
+    """Raises CredentialDisabled, then DeviceDisabled: what is switched off stays off."""
+    device = known.device
+    if not known.credential_enabled:
+        raise CredentialDisabled(f"the credential of device {device.device_id!r} is disabled")
+    if not device.is_enabled:
+        raise DeviceDisabled(f"device {device.device_id!r} of tenant {device.tenant_id!r} is disabled")
