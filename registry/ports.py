@@ -17,10 +17,6 @@ class ConnectPath(Protocol):
 
     async def count_devices(self, tenant_id: TenantId) -> int: ...
 
-    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
-        """Devices whose `memberOf` meets any of the groups, in the order of ids."""
-        ...
-
     async def provision(self, order: ProvisioningOrder) -> KnownDevice:
         """Register device and credential, queue its event and write its audit row: one transaction.
 
@@ -66,8 +62,14 @@ class DeviceRepository(Protocol):
 class AuditRepository(Protocol):
     """Audit rows for whoever asks later. Blocking."""
 
-    def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[AuditRow]:
-        """In the order of positions, at most `limit`, those behind position `after`."""
+    def read(
+        self, *, after: int, limit: int, tenant_id: TenantId | None = None, what: str | None = None
+    ) -> Sequence[AuditRow]:
+        """In the order of positions, at most `limit`, those behind position `after`; of one kind if `what`."""
+        ...
+
+    def last_position(self) -> int:
+        """Of the newest row; 0 when there is none."""
         ...
 
     def first_position_since(self, moment: datetime) -> int:
