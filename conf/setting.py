@@ -4,11 +4,14 @@
 documentation is made from the same declarations. Sections built in code (tests) are not checked.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 RULE = "tuhono.rule"
+PATTERN_SUFFIX = "_pattern"  # a setting of this name is a regular expression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +36,34 @@ def setting(
     rule = Rule(says=says, minimum=minimum, maximum=maximum, choices=choices)
     made: Any = field(default=default, metadata={RULE: rule})
     return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A setting as its section declares it."""
+
+    name: str
+    type: type  # bool, int, float, str or Path
+    optional: bool  # may be unset
+    default: Any
+    rule: Rule
+
+    @property
+    def is_pattern(self) -> bool:
+        return self.name.endswith(PATTERN_SUFFIX)
+
+
+def declared_in(section: type) -> Iterator[Declared]:
+    """Every setting of a section, in the order of the file. Fields without a rule are no settings."""
+    hints = get_type_hints(section)
+    for each in fields(section):
+        rule = each.metadata.get(RULE)
+        if rule is not None:
+            yield _declared(each, hints[each.name], rule)
+
+
+def _declared(each: "Field[Any]", hint: Any, rule: Rule) -> Declared:
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    (kind,) = (one for one in kinds if one is not type(None))
+    default = None if each.default is MISSING else each.default
+    return Declared(name=each.name, type=kind, optional=type(None) in kinds, default=default, rule=rule)
