@@ -103,6 +103,8 @@ def _check_pair(section: str, certificate: Path | None, key: Path | None, faults
 
 
 def _check_path(key: str, path: Path | None, fault_of: Callable[[Path], str | None], faults: FaultList) -> None:
-    fault = fault_of(path) if path is not None and not faults.concerns(key) else None
+    if path is None or faults.concerns(key):
+        return
+    fault = fault_of(path)
     if fault is not None:
         faults.add(key, f"{shown_path(path)} {fault}")

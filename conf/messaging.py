@@ -15,6 +15,7 @@ class MessagingSettings:
     group_wait_max_ms: float = setting(
         2.0, "milliseconds a commit waits for company under load", minimum=0, maximum=1000
     )
+    busy_timeout_s: float = setting(10.0, "seconds a commit waits for another process's commit", minimum=0.1)
     retention_max_age_s: float = setting(604_800.0, "seconds a message is kept; 0 keeps it for ever", minimum=0)
     retention_max_bytes: int = setting(
         10_737_418_240, "bytes of the log's file; the oldest messages make room", minimum=1_048_576

@@ -100,7 +100,7 @@ def test_every_fault_is_told_at_once_with_key_and_rule() -> None:
     ("content", "says"),
     [
         ("[mqtt]\nport = = 1", "configuration: is not TOML: Invalid value (at line 2, column 8)"),
-        ("[mqtt]\nport = 1\nport = 2", "configuration: is not TOML: Cannot overwrite a value (at line 3, column 9)"),
+        ("[mqtt]\nport = 1\nport = 2\n", "configuration: is not TOML: Cannot overwrite a value (at line 3, column 9)"),
         (b"[mqtt]\n# \xff", "configuration: is not TOML: byte 0xff at line 2 is not UTF-8"),
         ("x = " + "[" * 50_000, "configuration: is not TOML: nested too deeply"),
         (b"#" * (FILE_MAX_BYTES + 1), f"configuration: is longer than {FILE_MAX_BYTES} bytes"),
