@@ -1,0 +1,115 @@
+"""Distinguished names: DER to and from the one RFC 2253 spelling that is stored, compared and templated.
+
+The spelling is that of hono-registry 4.5, byte for byte: most specific RDN first, keywords for nine types,
+every other type as dotted OID with the hex of its DER value. Comparison is plain string equality, so each
+name has exactly one spelling. Reading what people type stands in pki/name_parser.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pki import der
+from pki.errors import NameUnreadable
+from pki.name_parser import NameParser
+from pki.name_values import Attribute, spelled
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A distinguished name in DER order (least specific first); an RDN's attributes in their own order."""
+
+    rdns: tuple[tuple[Attribute, ...], ...]
+
+    def __str__(self) -> str:
+        return ",".join(
+            "+".join(spelled(attribute.oid, attribute.value_der) for attribute in rdn) for rdn in reversed(self.rdns)
+        )
+
+    def first(self, oid: str) -> str | None:
+        """Value of the attribute as templates take it (hono-registry 2.1.2), or None.
+
+        RDNs are looked through from the right end of the RFC 2253 form; of a multi-valued one only the first
+        attribute counts.
+        """
+        wanted = der.oid_content(oid)
+        for rdn in self.rdns:
+            if rdn[0].oid == wanted:
+                return rdn[0].text
+        return None
+
+    def all(self, oid: str) -> Iterator[str]:
+        """Every value of the attribute that is a string, wherever it stands."""
+        wanted = der.oid_content(oid)
+        for rdn in self.rdns:
+            for attribute in rdn:
+                if attribute.oid == wanted and (text := attribute.text) is not None:
+                    yield text
+
+    def encode(self) -> bytes:
+        """The DER form; attributes of a multi-valued RDN in the order DER demands."""
+        rdns = []
+        for rdn in self.rdns:
+            encoded = sorted(
+                der.write(der.SEQUENCE, der.write(der.OID, attribute.oid) + attribute.value_der) for attribute in rdn
+            )
+            rdns.append(der.write(der.SET, b"".join(encoded)))
+        return der.write(der.SEQUENCE, b"".join(rdns))
+
+
+def format_name(name_der: bytes) -> str:
+    """RFC 2253 spelling of a DER Name.
+
+    Raises NameUnreadable for anything but DER, for control characters (NUL among them) and for bytes that the
+    value's string type does not allow. TeletexString is read as Latin-1.
+    """
+    try:
+        rdns = ["+".join([spelled(oid, value_der) for oid, value_der in attributes]) for attributes in _rdns(name_der)]
+    except der.DerFault as fault:
+        raise NameUnreadable(f"name is not DER: {fault}") from fault
+    rdns.reverse()
+    return ",".join(rdns)
+
+
+def read_name(name_der: bytes) -> Name:
+    """A DER Name taken apart. Raises NameUnreadable as `format_name` does."""
+    format_name(name_der)
+    return Name(tuple(tuple(Attribute(*pair) for pair in attributes) for attributes in _rdns(name_der)))
+
+
+def parse_name(text: str) -> Name:
+    """A name as people write it: keywords in any case, blanks around separators, quotes, `;`, `#hex`.
+
+    Raises NameInvalid. The empty string is the empty name.
+    """
+    return Name(NameParser(text).parse())
+
+
+def normalise(text: str) -> str:
+    """The stored spelling of a name as people write it. Raises NameInvalid. Repeatable: its result is unchanged."""
+    return str(parse_name(text))
+
+
+def encode_name(text: str) -> bytes:
+    """DER of a name as people write it. Raises NameInvalid."""
+    return parse_name(text).encode()
+
+
+def _rdns(name_der: bytes) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+    """For each RDN, in DER order, pairs of object identifier (content) and value (whole element)."""
+    at, end = der.expect(name_der, 0, len(name_der), der.SEQUENCE)
+    if end != len(name_der):
+        raise der.DerFault("bytes behind the end")
+    while at < end:
+        start, at = der.expect(name_der, at, end, der.SET)
+        if start == at:
+            raise der.DerFault("RDN without attribute")
+        yield _attributes(name_der, start, at)
+
+
+def _attributes(name_der: bytes, at: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    while at < end:
+        start, at = der.expect(name_der, at, end, der.SEQUENCE)
+        oid_start, oid_end = der.expect(name_der, start, at, der.OID)
+        if der.read(name_der, oid_end, at)[2] != at:
+            raise der.DerFault("attribute of more than type and value")
+        yield name_der[oid_start:oid_end], name_der[oid_end:at]
