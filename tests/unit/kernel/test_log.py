@@ -1,0 +1,126 @@
+"""A record is one line, whatever strangers put into its facts, and carries no secret."""
+
+import io
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from kernel.log import FACT_MAX_CHARS, FORBIDDEN_FIELDS, HumanFormatter, JsonFormatter, configure, fields
+
+HOSTILE = "a\r\n12:00:00 error forged\x1b[31m\x7f\x9b2J\u202e\u2028\udcff\0é"
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def record(event: str = "device.admitted", /, *args: Any, fault: BaseException | None = None, **facts: object) -> Any:
+    exc_info = (type(fault), fault, None) if fault else None
+    made = logging.LogRecord("adapters.edge", logging.INFO, __file__, 1, event, args, exc_info)
+    made.__dict__.update(fields(**facts))
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(FORBIDDEN_FIELDS))
+def test_a_field_that_would_carry_a_secret_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        fields(**{name: "x"})
+
+
+def test_json_is_one_object_with_event_and_facts() -> None:
+    entry = json.loads(
+        JsonFormatter().format(record(tenant_id="t", handshake_ms=4.5, provisioned=True, anchor_id=None))
+    )
+    assert entry["event"] == "device.admitted"
+    assert entry["level"] == "info"
+    assert entry["logger"] == "adapters.edge"
+    assert entry["time"].endswith("+00:00")
+    assert (entry["tenant_id"], entry["handshake_ms"], entry["provisioned"]) == ("t", 4.5, True)
+    assert entry["anchor_id"] is None
+
+
+def test_hostile_facts_leave_json_one_line_of_ascii_and_come_back_whole() -> None:
+    line = JsonFormatter().format(record(subject=HOSTILE))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["subject"] == HOSTILE
+
+
+def test_a_fact_never_takes_the_place_of_time_level_event_or_logger() -> None:
+    entry = json.loads(JsonFormatter().format(record(level="fatal", event="forged", time="never", logger="x")))
+    assert (entry["level"], entry["event"], entry["logger"]) == ("info", "device.admitted", "adapters.edge")
+    assert entry["time"] != "never"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()], ids=["json", "human"])
+@pytest.mark.parametrize(
+    "fact",
+    [float("nan"), float("-inf"), 1 << 20_000, {("a", 1): 2}, b"\xff", Unspeakable(), object(), [1], ""],
+    ids=lambda fact: type(fact).__name__,
+)
+def test_a_fact_of_any_kind_makes_one_line(formatter: logging.Formatter, fact: object) -> None:
+    line = formatter.format(record(fact=fact))
+    assert line.isprintable()
+    assert "fact" in line
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()], ids=["json", "human"])
+def test_a_long_fact_is_cut(formatter: logging.Formatter) -> None:
+    assert len(formatter.format(record(subject="x" * 100_000))) < FACT_MAX_CHARS + 300
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()], ids=["json", "human"])
+def test_a_format_string_that_does_not_fit_keeps_its_record(formatter: logging.Formatter) -> None:
+    assert "%d of %s" in formatter.format(record("%d of %s", "x"))
+
+
+def test_a_person_reads_name_and_value() -> None:
+    line = HumanFormatter().format(record(tenant_id="t", subject="CN=a b", nothing=None))
+    assert line[8:] == ' info    device.admitted tenant_id=t subject="CN=a b"'
+
+
+def test_hostile_facts_and_events_stay_on_one_line_for_a_person() -> None:
+    line = HumanFormatter().format(record("odd %s", HOSTILE, subject=HOSTILE))
+    assert line.isprintable()
+    line.encode()
+    assert "é" in line
+
+
+def test_a_value_cannot_pretend_to_be_another_field() -> None:
+    assert HumanFormatter().format(record(a='" b="c')).endswith('a="\\" b=\\"c"')
+    assert HumanFormatter().format(record(a="x b=c")).endswith('a="x b=c"')
+    assert HumanFormatter().format(record(a="x\\")).endswith('a="x\\\\"')
+
+
+def test_no_line_of_a_traceback_passes_for_a_record() -> None:
+    lines = HumanFormatter().format(record(fault=ValueError("a\n12:00:00 info forged\r\x1b[2J"))).split("\n")
+    assert all(line.startswith("  | ") for line in lines[1:])
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_traceback_is_a_member_of_the_json_line() -> None:
+    line = JsonFormatter().format(record(fault=ValueError("a\nb")))
+    assert "\n" not in line
+    assert "ValueError: a\nb" in json.loads(line)["traceback"]
+
+
+def test_configured_records_go_to_standard_error_from_the_level_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    try:
+        configure("info")
+        logging.getLogger("a").debug("not.written")
+        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
+        configure("info", as_json=False)
+        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
+    finally:
+        root.handlers[:], root.level = before
+    first, second = stream.getvalue().splitlines()
+    assert json.loads(first)["tenant_id"] == "t"
+    assert second.endswith("device.admitted tenant_id=t")
