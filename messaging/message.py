@@ -32,7 +32,11 @@ class DeviceMessage:
     content_type: str | None
     creation_time_ms: int  # since the epoch
     ttl_ms: int | None = None
-    properties: Mapping[str, Any] = field(default_factory=dict)  # orig_adapter, orig_address, defaults, …
+    properties: Mapping[str, Any] = field(default_factory=dict)  # orig_adapter, orig_address, defaults, …; JSON types
+
+    def is_expired_at(self, now_ms: int) -> bool:
+        """An application must not see it any more (hono-adapters 5.3)."""
+        return self.ttl_ms is not None and self.creation_time_ms + self.ttl_ms < now_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class MemoryLog:
         behind = (
             kept
             for kept in self._kept[max(after, 0) :]
-            if tenant_id in {None, kept.message.tenant_id} and not _is_expired(kept.message, now_ms)
+            if tenant_id in {None, kept.message.tenant_id} and not kept.message.is_expired_at(now_ms)
         )
         return [kept for kept, _ in zip(behind, range(limit), strict=False)]
 
@@ -121,7 +121,3 @@ class MemoryNorthbound:
             if waiting.reason is None:
                 self.log.append(waiting.message)
             call_kept(waiting.kept, waiting.reason)
-
-
-def _is_expired(message: DeviceMessage, now_ms: int) -> bool:
-    return message.ttl_ms is not None and message.creation_time_ms + message.ttl_ms < now_ms

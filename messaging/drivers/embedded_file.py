@@ -1,0 +1,133 @@
+"""The file of the embedded log: its tables, how it comes into being, how it is opened.
+
+Owns the schema and its version. A log appears whole or not at all: it is made under another name and
+then linked to its own, so processes that start at the same moment all find a complete one.
+
+One row of `kept` holds the messages of one commit, or a slice of them: a row and an index entry per
+message would cost 5.9 us each at a hundred a commit, this costs 1.4. `last_position` is the position
+of the row's last message. `kept_ms` is when it was written. `newest_ms` is the latest creation time in this
+row and all before it, so it ascends with the positions and can be searched by halving. The row with the
+highest position is emptied, never deleted: it is what positions continue from.
+"""
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from messaging.errors import LogTooNew, LogUnavailable
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x7475686F  # "tuho": what `file` and we recognise a log by
+WAL_BYTES_MAX = 67_108_864  # the write-ahead log's file is cut back to this after a checkpoint
+
+_SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+BEGIN;
+CREATE TABLE kept (
+    last_position INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    kept_ms INTEGER NOT NULL,
+    newest_ms INTEGER NOT NULL,
+    tenants TEXT NOT NULL,
+    messages TEXT NOT NULL,
+    payloads BLOB NOT NULL
+);
+CREATE TABLE kept_by_tenant (
+    tenant_id TEXT NOT NULL,
+    last_position INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, last_position)
+) WITHOUT ROWID;
+CREATE TABLE cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+
+
+def create_log(path: Path) -> None:
+    """Make an empty log, readable by its owner only, where there is none. Safe in any number of processes."""
+    if path.exists():
+        return
+    try:
+        descriptor, made = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600; -wal and -shm follow it
+        os.close(descriptor)
+        try:
+            with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+                connection.executescript(_SCHEMA)
+            with suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            os.unlink(made)
+        _flush_directory(path.parent)
+    except (OSError, sqlite3.Error) as fault:
+        raise LogUnavailable(f"cannot create message log {path}: {fault}") from fault
+
+
+def open_log(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection in autocommit, for any one thread at a time, that flushes every commit to disk.
+
+    Raises LogTooNew for a later release's log, LogUnavailable where there is no log or it cannot be opened.
+    """
+    address = f"file:{quote(str(path))}?mode=rw"
+    try:
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_s
+        )
+    except sqlite3.Error as fault:
+        raise LogUnavailable(f"cannot open message log {path}: {fault}") from fault
+    try:
+        _recognise(connection, path)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+    except sqlite3.Error as fault:
+        connection.close()
+        raise LogUnavailable(f"cannot open message log {path}: {fault}") from fault
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id != APPLICATION_ID:
+        raise LogUnavailable(f"{path} is not a message log")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise LogTooNew(str(path), version, SCHEMA_VERSION)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Without this a power failure may forget the file's name, and all that was acknowledged with it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Transaction:
+    """A block that writes: BEGIN IMMEDIATE … COMMIT, or all undone when it raises. sqlite3.Error passes through."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+            finally:
+                self._undo()
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:  # SQLite itself undoes some failures, a full disk among them
+            self._connection.execute("ROLLBACK")

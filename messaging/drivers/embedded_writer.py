@@ -1,0 +1,208 @@
+"""The thread that writes the embedded log, one batch at a time.
+
+Owns the writing connection, the positions, and when retention runs. Leaves to embedded.py what a batch is
+made of and whom it is reported to. A batch is one transaction: all of it is on disk, or none.
+"""
+
+import logging
+import math
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from conf.messaging import MessagingSettings
+from kernel.clock import Clock, milliseconds
+from kernel.errors import Unavailable
+from kernel.log import fields
+from messaging.drivers.embedded_file import Transaction, create_log, open_log
+from messaging.drivers.embedded_records import Group, encode_group, split_into_groups
+from messaging.drivers.embedded_retention import drop_older_than, drop_oldest, used_bytes
+from messaging.errors import NorthboundUnavailable
+from messaging.message import DeviceMessage
+from messaging.ports import Kept
+
+log = logging.getLogger(__name__)
+
+RETENTION_INTERVAL_S = 10.0  # how often age is looked at, and how long an idle thread sleeps
+RETENTION_SHARE = 64  # size is looked at after each such share of its bound was written
+RETENTION_CHECK_BYTES_MAX = 4_194_304
+
+_NEWEST = "SELECT last_position, newest_ms FROM kept ORDER BY last_position DESC LIMIT 1"
+_INSERT = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TENANT = "INSERT INTO kept_by_tenant VALUES (?, ?)"
+
+
+class Batch:
+    """What is committed together: messages and their callbacks, index by index.
+
+    A message that is refused has None in its place and its reason in `refused`: its callback waits for its
+    turn, its payload does not.
+    """
+
+    __slots__ = ("callbacks", "messages", "payload_bytes", "refused")
+
+    def __init__(self) -> None:
+        self.messages: list[DeviceMessage | None] = []
+        self.callbacks: list[Kept] = []
+        self.payload_bytes = 0
+        self.refused: dict[int, Unavailable] = {}
+
+    def refuse(self, kept: Kept, reason: Unavailable) -> None:
+        self.refused[len(self.messages)] = reason
+        self.messages.append(None)
+        self.callbacks.append(kept)
+
+
+Written = Callable[[Batch, Unavailable | None], None]
+
+
+class LogWriter:
+    """Writes batches in the order they were handed over. `written` is called in the writer's thread."""
+
+    def __init__(self, *, path: Path, settings: MessagingSettings, clock: Clock, written: Written) -> None:
+        self._path = path
+        self._settings = settings
+        self._clock = clock
+        self._written = written
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="message-log", daemon=True)
+        self._connection: sqlite3.Connection | None = None
+        self._retention_due_s = 0.0
+        self._used_bytes: float = math.inf  # at the last look
+        self._check_bytes = min(settings.retention_max_bytes // RETENTION_SHARE, RETENTION_CHECK_BYTES_MAX)
+        self._unchecked_bytes = self._check_bytes  # so that the first look comes at once
+
+    def start(self) -> None:
+        """Open the log, made first where there is none, then write. Raises LogTooNew or LogUnavailable."""
+        self._connected()
+        self._thread.start()
+
+    def write(self, batch: Batch) -> None:
+        self._queue.put(batch)
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Write what was handed over, then end the thread. False when it did not end in time."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        return not self.is_running
+
+    def _run(self) -> None:
+        while True:
+            try:
+                batch = self._queue.get(timeout=RETENTION_INTERVAL_S)
+            except Empty:
+                self._retain()
+                continue
+            if batch is None:
+                break
+            self._written(batch, self._write(batch))
+            self._retain()
+        self._disconnect()
+
+    def _write(self, batch: Batch) -> Unavailable | None:
+        """None when the batch is on disk, or why it is not."""
+        try:
+            groups = _encoded(batch)
+            if groups:
+                self._commit(groups)
+        except Exception as fault:
+            log.error("message-log.write-failed", extra=fields(reason=str(fault), messages=len(batch.messages)))
+            self._disconnect()
+            return NorthboundUnavailable(f"writing failed: {fault}")
+        return None
+
+    def _commit(self, groups: list[Group]) -> None:
+        connection = self._connected()
+        kept_ms = milliseconds(self._clock.now())
+        with Transaction(connection):
+            position, newest_ms = connection.execute(_NEWEST).fetchone() or (0, 0)
+            for group in groups:
+                position += group.size
+                newest_ms = max(newest_ms, group.newest_ms)
+                connection.execute(
+                    _INSERT,
+                    (position, group.size, kept_ms, newest_ms, group.tenants, group.messages, group.payloads),
+                )
+                for tenant_id in group.tenant_ids:
+                    connection.execute(_INSERT_TENANT, (tenant_id, position))
+                self._unchecked_bytes += len(group.messages) + len(group.payloads)
+
+    def _retain(self) -> None:
+        """Make room where it is due. A failure is logged and tried again when it is next due."""
+        try:
+            if self._unchecked_bytes >= self._check_bytes:
+                self._unchecked_bytes = 0
+                self._retain_size()
+            now_s = self._clock.monotonic()
+            if now_s >= self._retention_due_s:
+                self._retention_due_s = now_s + RETENTION_INTERVAL_S
+                self._retain_age()
+        except Exception as fault:
+            log.error("message-log.retention-failed", extra=fields(reason=str(fault)))
+            self._disconnect()
+
+    def _retain_size(self) -> None:
+        connection = self._connected()
+        used = used_bytes(connection)
+        while used > self._settings.retention_max_bytes - self._check_bytes:
+            if used <= self._used_bytes - self._check_bytes and not self._queue.empty():
+                self._unchecked_bytes = self._check_bytes  # devices wait, and it did shrink: go on after their batch
+                break
+            if not drop_oldest(connection):
+                break
+            used = used_bytes(connection)
+        self._used_bytes = used
+
+    def _retain_age(self) -> None:
+        max_age_s = self._settings.retention_max_age_s
+        if max_age_s <= 0:
+            return
+        cutoff_ms = milliseconds(self._clock.now()) - int(max_age_s * 1000)
+        while drop_older_than(self._connected(), cutoff_ms):
+            if not self._queue.empty():
+                self._retention_due_s = 0.0  # devices wait: one step a batch until all is gone
+                break
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            create_log(self._path)
+            self._connection = open_log(self._path, busy_timeout_s=self._settings.busy_timeout_s)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error as fault:
+                log.error("message-log.close-failed", extra=fields(reason=str(fault)))
+
+
+def _encoded(batch: Batch) -> list[Group]:
+    messages = [message for message in batch.messages if message is not None]
+    if not messages:
+        return []
+    try:
+        return [encode_group(part) for part in split_into_groups(messages, batch.payload_bytes)]
+    except (TypeError, ValueError, RecursionError):
+        _refuse_unwritable(batch)
+        return _encoded(batch)
+
+
+def _refuse_unwritable(batch: Batch) -> None:
+    """One message that has no written form must not take the others with it."""
+    for index, message in enumerate(batch.messages):
+        if message is None:
+            continue
+        try:
+            encode_group([message])
+        except (TypeError, ValueError, RecursionError) as fault:
+            log.error("message.unwritable", extra=fields(tenant_id=message.tenant_id, reason=str(fault)))
+            batch.refused[index] = NorthboundUnavailable(f"the message cannot be written: {fault}")
+            batch.messages[index] = None
