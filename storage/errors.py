@@ -19,3 +19,9 @@ class CredentialTaken(Conflict):
     """Another device of the tenant has a credential of this type and auth-id."""
 
     code = "credential-taken"
+
+
+class StorageForeign(TuhonoError):
+    """The file is a database of some other program."""
+
+    code = "storage-foreign"

@@ -1,0 +1,91 @@
+"""The connect path on SQLite: lookups in prepared statements, writes through the writer thread.
+
+Lookups run on the event loop and do not suspend: one takes some microseconds, less than handing it to a
+thread. The connection they use is the reader's alone; in WAL mode no writer makes it wait.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from conf.registry import RegistrySettings
+from kernel.clock import Clock
+from kernel.ids import AuthId, DeviceId, TenantId
+from registry.model import AuditRow, Device, KnownDevice, ProvisioningOrder
+from storage.connect_path.sqlite_group import known_device
+from storage.connect_path.sqlite_writer import SqliteWriter
+from storage.database import Database
+from storage.rows import DEVICE_COLUMNS, device_of, micros
+from storage.sqlite import unavailable
+
+_DEVICE = ", ".join("d." + name for name in DEVICE_COLUMNS)
+_FIND_BY_CREDENTIAL = f"""
+SELECT c.enabled, c.ext, {_DEVICE} FROM credentials AS c
+JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+WHERE c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
+"""
+_FIND_DEVICE = f"SELECT {_DEVICE} FROM devices AS d WHERE d.tenant_id = ? AND d.device_id = ?"
+_GROUP_MEMBERS = """
+SELECT DISTINCT device_id FROM device_groups WHERE tenant_id = ? AND group_name IN ({marks}) ORDER BY device_id
+"""
+_DUE = f"""
+SELECT {_DEVICE} FROM provisioning_outbox AS o
+JOIN devices AS d ON d.tenant_id = o.tenant_id AND d.device_id = o.device_id
+WHERE o.queued < ? ORDER BY o.queued, o.tenant_id, o.device_id LIMIT ?
+"""
+
+
+class SqliteConnectPath:
+    """`registry.ports.ConnectPath` on SQLite. Belongs to one event loop."""
+
+    def __init__(
+        self, *, database: Database, reader: sqlite3.Connection, registry_settings: RegistrySettings, clock: Clock
+    ) -> None:
+        self._execute = reader.execute
+        self._writer = SqliteWriter(database=database, audit_rows_max=registry_settings.audit_rows_max, clock=clock)
+
+    async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        try:
+            row = self._execute(_FIND_BY_CREDENTIAL, (tenant_id, type_, auth_id)).fetchone()
+        except UnicodeEncodeError:  # no such text can be on record
+            return None
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+        return None if row is None else known_device(row[2:], row[0], row[1])
+
+    async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        try:
+            row = self._execute(_FIND_DEVICE, (tenant_id, device_id)).fetchone()
+        except UnicodeEncodeError:
+            return None
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+        return None if row is None else device_of(row)
+
+    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        statement = _GROUP_MEMBERS.format(marks=", ".join("?" * len(groups)))
+        try:
+            return [device_id for (device_id,) in self._execute(statement, (tenant_id, *groups)).fetchall()]
+        except UnicodeEncodeError:
+            return []
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+
+    async def provision(self, order: ProvisioningOrder) -> KnownDevice:
+        return await self._writer.provision(order)
+
+    async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        await self._writer.mark_notified(tenant_id, device_id)
+
+    async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:
+        try:
+            return [device_of(row) for row in self._execute(_DUE, (micros(before), limit)).fetchall()]
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+
+    def record(self, row: AuditRow) -> None:
+        self._writer.record(row)
+
+    def close(self) -> None:
+        """Write what is waiting. Blocks for as long as the last commits take."""
+        self._writer.close()

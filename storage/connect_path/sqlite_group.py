@@ -1,0 +1,178 @@
+"""The statements of one group: what the writer thread runs between BEGIN and COMMIT.
+
+A group takes the same few statements whether it holds one order or sixty-four: every statement lists
+its rows as VALUES. A statement a row would be simpler, but each gives the interpreter's lock to the
+event loop and has to win it back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from kernel.errors import Refused
+from kernel.ids import DeviceId, TenantId, generate_id
+from registry.model import AuditRow, KnownDevice, ProvisioningOrder
+from storage.provisioning import OnRecord, Provisioned, decide
+from storage.rows import DEVICE_COLUMNS, device_of, list_text, micros, object_text, secrets_text
+
+ROWS_PER_STATEMENT_MAX = 64  # a power of two: each smaller power is a statement of its own
+
+# Only what is not as an ordinary stranger's order expects it: nobody on record, free id, permission given.
+# CROSS JOIN and LEFT JOIN keep the orders outermost, so that every other table is asked by its primary key.
+_EXCEPTIONS = f"""
+SELECT o.column1, c.enabled, c.ext, x.device_id IS NOT NULL, a.may_auto_provision AND t.enabled,
+       {", ".join("d." + name for name in DEVICE_COLUMNS)}
+FROM (VALUES {{rows}}) AS o
+LEFT JOIN credentials AS c ON c.tenant_id = o.column2 AND c.type = 'x509-cert' AND c.auth_id = o.column3
+LEFT JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+LEFT JOIN devices AS x ON x.tenant_id = o.column2 AND x.device_id = o.column4
+LEFT JOIN tenants AS t ON t.tenant_id = o.column2
+LEFT JOIN trust_anchors AS a ON a.tenant_id = o.column2 AND a.anchor_id = o.column5
+WHERE c.auth_id IS NOT NULL OR x.device_id IS NOT NULL OR (a.may_auto_provision AND t.enabled) IS NOT TRUE
+"""
+_DEVICE_COUNT = "SELECT devices FROM device_counts WHERE tenant_id = ?"
+_ADD_TO_COUNT = """
+INSERT INTO device_counts (tenant_id, devices) VALUES (?, ?)
+ON CONFLICT (tenant_id) DO UPDATE SET devices = devices + excluded.devices
+"""
+_INSERT_DEVICES = """
+INSERT INTO devices
+(tenant_id, device_id, enabled, authorities, ext, created, auto_provisioned, notification_sent, version)
+SELECT column1, column2, 1, column3, column4, column5, 1, 0, column6 FROM (VALUES {rows})
+"""
+_INSERT_CREDENTIALS = """
+INSERT INTO credentials (tenant_id, type, auth_id, device_id, enabled, comment, secrets)
+SELECT column1, 'x509-cert', column2, column3, 1, column4, column5 FROM (VALUES {rows})
+"""
+_QUEUE_EVENTS = "INSERT INTO provisioning_outbox (tenant_id, device_id, queued) VALUES {rows}"
+_INSERT_AUDIT = "INSERT INTO audit (moment, what, tenant_id, device_id, code, facts) VALUES {rows}"
+_PRUNE_AUDIT = "DELETE FROM audit WHERE position <= ?"
+_MARK_NOTIFIED = """
+UPDATE devices SET notification_sent = 1, updated = o.column3, version = o.column4
+FROM (VALUES {rows}) AS o
+WHERE devices.tenant_id = o.column1 AND devices.device_id = o.column2 AND NOT devices.notification_sent
+"""
+_DROP_EVENTS = """
+DELETE FROM provisioning_outbox WHERE (tenant_id, device_id) IN (VALUES {rows})
+"""
+
+Outcome = KnownDevice | Refused
+
+
+class GroupStatements:
+    """Reads and writes for one group. The caller owns the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, *, audit_rows_max: int) -> None:
+        self._execute: Callable[[str, Sequence[Any]], sqlite3.Cursor] = connection.execute
+        self._audit_rows_max = audit_rows_max
+
+    def provision(self, orders: Sequence[ProvisioningOrder]) -> tuple[list[Outcome], list[AuditRow]]:
+        """What became of each order, in their sequence, and the audit rows that are to be written with it."""
+        on_record = self._read(orders)
+        outcomes: list[Outcome] = []
+        written: list[Provisioned] = []
+        for order in orders:
+            decided = decide(order, on_record)
+            if isinstance(decided, Provisioned):
+                written.append(decided)
+                outcomes.append(decided.known)
+            else:
+                outcomes.append(decided)
+        self._write(written)
+        return outcomes, [entry.audit for entry in written]
+
+    def mark_notified(self, marks: Sequence[tuple[TenantId, DeviceId]], moment: datetime) -> None:
+        now = micros(moment)
+        self._with_rows(_MARK_NOTIFIED, [(*mark, now, generate_id()) for mark in marks])
+        self._with_rows(_DROP_EVENTS, marks)
+
+    def audit(self, rows: Sequence[AuditRow]) -> None:
+        """Add rows at the end; the oldest make room."""
+        last = self._with_rows(
+            _INSERT_AUDIT,
+            [
+                (micros(row.moment), row.what, row.tenant_id, row.device_id, row.code, object_text(row.facts))
+                for row in rows
+            ],
+        )
+        if last > self._audit_rows_max:
+            self._execute(_PRUNE_AUDIT, (last - self._audit_rows_max,))
+
+    def _read(self, orders: Sequence[ProvisioningOrder]) -> OnRecord:
+        on_record = OnRecord(permitted={(order.tenant_id, order.anchor_id) for order in orders})
+        asked = [
+            (number, order.tenant_id, order.auth_id, order.device_id, order.anchor_id)
+            for number, order in enumerate(orders)
+        ]
+        for sql, parameters in _statements(_EXCEPTIONS, asked):
+            for number, enabled, ext, is_taken, is_permitted, *device in self._execute(sql, parameters).fetchall():
+                order = orders[number]
+                if device[0] is not None:
+                    on_record.known[order.tenant_id, order.auth_id] = known_device(device, enabled, ext)
+                if is_taken:
+                    on_record.taken.add((order.tenant_id, order.device_id))
+                if not is_permitted:
+                    on_record.permitted.discard((order.tenant_id, order.anchor_id))
+        for tenant_id in {order.tenant_id for order in orders if order.devices_max >= 0}:
+            count = self._execute(_DEVICE_COUNT, (tenant_id,)).fetchone()
+            on_record.device_counts[tenant_id] = 0 if count is None else count[0]
+        return on_record
+
+    def _write(self, written: Sequence[Provisioned]) -> None:
+        if not written:
+            return
+        devices, credentials, events = [], [], []
+        counts: dict[TenantId, int] = {}
+        for entry in written:
+            device, credential = entry.known.device, entry.credential
+            tenant_id, device_id, created = device.tenant_id, device.device_id, micros(device.status.created)
+            authorities, ext = list_text(device.authorities), object_text(device.ext)
+            secrets = secrets_text(credential.secrets)
+            devices.append((tenant_id, device_id, authorities, ext, created, device.version))
+            credentials.append((tenant_id, credential.auth_id, device_id, credential.comment, secrets))
+            events.append((tenant_id, device_id, created))
+            counts[tenant_id] = counts.get(tenant_id, 0) + 1
+        self._with_rows(_INSERT_DEVICES, devices)
+        self._with_rows(_INSERT_CREDENTIALS, credentials)
+        self._with_rows(_QUEUE_EVENTS, events)
+        for tenant_id, added in counts.items():
+            self._execute(_ADD_TO_COUNT, (tenant_id, added))
+
+    def _with_rows(self, template: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Returns the rowid of the last row inserted, where the table has any."""
+        last = 0
+        for sql, parameters in _statements(template, rows):
+            last = self._execute(sql, parameters).lastrowid or 0
+        return last
+
+
+def known_device(device: Sequence[Any], credential_enabled: object, credential_ext: str | None) -> KnownDevice:
+    """From a row of DEVICE_COLUMNS and two columns of its credential."""
+    return KnownDevice(
+        device=device_of(device),
+        credential_enabled=credential_enabled is None or bool(credential_enabled),
+        credential_ext={} if credential_ext is None else json.loads(credential_ext),
+    )
+
+
+def _statements(template: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The template's statements that take all rows, the largest first."""
+    start = 0
+    while start < len(rows):
+        size = min(ROWS_PER_STATEMENT_MAX, 1 << ((len(rows) - start).bit_length() - 1))
+        chunk = rows[start : start + size]
+        yield _statement(template, size, len(chunk[0])), _flat(chunk)
+        start += size
+
+
+@cache
+def _statement(template: str, rows: int, columns: int) -> str:
+    row = "(" + ", ".join("?" * columns) + ")"
+    return template.replace("{rows}", ", ".join([row] * rows))
+
+
+def _flat(rows: Iterable[Sequence[Any]]) -> Sequence[Any]:
+    return [entry for row in rows for entry in row]

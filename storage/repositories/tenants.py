@@ -1,0 +1,189 @@
+"""Tenants for administration.
+
+A tenant is deleted at once, its devices after it in batches: a transaction that removes a million
+devices would keep every connecting device waiting. Which tenants are still to be purged is on record,
+so a purge that was cut short is finished by the next start, or before an id is used again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, or_, select, update
+
+from kernel.ids import TenantId
+from storage.repositories.changes import ChangeWriter
+from storage.repositories.engine import reading, writing
+from storage.rows import ANCHOR_COLUMNS, TENANT_COLUMNS, Row, anchor_of, anchor_row, tenant_of, tenant_row
+from storage.schema import device_counts, devices, purges, tenants, trust_anchors
+from storage.tenancy import (
+    alias_taken,
+    anchor_taken,
+    anchors_gone,
+    check_anchors_differ,
+    check_version,
+    tenant_exists,
+    tenant_unknown,
+    versioned,
+)
+from tenant.model import Tenant, TrustAnchor
+
+PURGE_BATCH_DEVICES = 1000
+NAMES_PER_QUERY_MAX = 500
+
+_SELECT_TENANTS = select(*(tenants.c[name] for name in TENANT_COLUMNS))
+_SELECT_ANCHORS = select(*(trust_anchors.c[name] for name in ANCHOR_COLUMNS))
+
+
+class SqlTenants:
+    """`tenant.ports.TenantRepository` on a SQL database."""
+
+    def __init__(self, *, engine: Engine, changes: ChangeWriter) -> None:
+        self._engine = engine
+        self._changes = changes
+
+    def create(self, tenant: Tenant) -> None:
+        check_anchors_differ(tenant)
+        self._purge(tenant.tenant_id)
+        with writing(self._engine) as connection:
+            while _purge_batch(connection, tenant.tenant_id):  # what came between, if anything did
+                pass
+            if _find(connection, tenant.tenant_id) is not None:
+                raise tenant_exists(tenant.tenant_id)
+            _check_free(connection, tenant)
+            stored = versioned(tenant)
+            connection.execute(insert(tenants).values(_named(TENANT_COLUMNS, tenant_row(stored))))
+            _insert_anchors(connection, stored)
+            _count_devices(connection, tenant.tenant_id)
+            self._changes.tenant_changed(connection, tenant.tenant_id)
+
+    def find(self, tenant_id: TenantId) -> Tenant | None:
+        with reading(self._engine) as connection:
+            return _find(connection, tenant_id)
+
+    def find_all(self, *, after: TenantId | None, limit: int) -> Sequence[Tenant]:
+        chosen = _SELECT_TENANTS.order_by(tenants.c.tenant_id).limit(limit)
+        if after is not None:
+            chosen = chosen.where(tenants.c.tenant_id > after)
+        with reading(self._engine) as connection:
+            rows = connection.execute(chosen).all()
+            if not rows:
+                return []
+            within = trust_anchors.c.tenant_id.between(rows[0].tenant_id, rows[-1].tenant_id)
+            anchors = _anchors(connection, within)
+        return [tenant_of(row, anchors.get(row.tenant_id, [])) for row in rows]
+
+    def replace(self, tenant: Tenant, *, expected_version: str | None) -> None:
+        check_anchors_differ(tenant)
+        with writing(self._engine) as connection:
+            before = _get(connection, tenant.tenant_id)
+            check_version(tenant.tenant_id, before.version, expected_version)
+            _check_free(connection, tenant)
+            stored = versioned(tenant, before)
+            ours = tenants.c.tenant_id == tenant.tenant_id
+            connection.execute(update(tenants).where(ours).values(_named(TENANT_COLUMNS, tenant_row(stored))))
+            connection.execute(delete(trust_anchors).where(trust_anchors.c.tenant_id == tenant.tenant_id))
+            _insert_anchors(connection, stored)
+            self._changes.tenant_changed(connection, tenant.tenant_id)
+            gone = anchors_gone(before.trust_anchors, stored.trust_anchors)
+            self._changes.anchors_removed(connection, tenant.tenant_id, gone)
+
+    def delete(self, tenant_id: TenantId, *, expected_version: str | None) -> None:
+        with writing(self._engine) as connection:
+            before = _get(connection, tenant_id)
+            check_version(tenant_id, before.version, expected_version)
+            connection.execute(delete(tenants).where(tenants.c.tenant_id == tenant_id))
+            connection.execute(delete(device_counts).where(device_counts.c.tenant_id == tenant_id))
+            connection.execute(delete(purges).where(purges.c.tenant_id == tenant_id))
+            connection.execute(insert(purges).values(tenant_id=tenant_id))
+            self._changes.anchors_removed(connection, tenant_id, anchors_gone(before.trust_anchors, ()))
+            self._changes.tenant_deleted(connection, tenant_id)
+        self._purge(tenant_id)
+
+    def finish_purges(self) -> None:
+        """Remove the devices of tenants whose deletion was cut short."""
+        with reading(self._engine) as connection:
+            unfinished = connection.execute(select(purges.c.tenant_id)).scalars().all()
+        for tenant_id in unfinished:
+            self._purge(TenantId(tenant_id))
+
+    def _purge(self, tenant_id: TenantId) -> None:
+        more = True
+        while more:
+            with writing(self._engine) as connection:
+                more = _purge_batch(connection, tenant_id)
+
+
+def _purge_batch(connection: Connection, tenant_id: TenantId) -> bool:
+    """Whether there may be more to remove. Does nothing unless the tenant is to be purged."""
+    if connection.execute(select(purges).where(purges.c.tenant_id == tenant_id)).first() is None:
+        return False
+    ours = devices.c.tenant_id == tenant_id
+    batch = select(devices.c.device_id).where(ours).order_by(devices.c.device_id).limit(PURGE_BATCH_DEVICES)
+    removed = connection.execute(delete(devices).where(ours, devices.c.device_id.in_(batch))).rowcount
+    if removed == PURGE_BATCH_DEVICES:
+        return True
+    connection.execute(delete(purges).where(purges.c.tenant_id == tenant_id))
+    return False
+
+
+def _find(connection: Connection, tenant_id: TenantId) -> Tenant | None:
+    row = connection.execute(_SELECT_TENANTS.where(tenants.c.tenant_id == tenant_id)).first()
+    if row is None:
+        return None
+    return tenant_of(row, _anchors(connection, trust_anchors.c.tenant_id == tenant_id).get(tenant_id, []))
+
+
+def _get(connection: Connection, tenant_id: TenantId) -> Tenant:
+    tenant = _find(connection, tenant_id)
+    if tenant is None:
+        raise tenant_unknown(tenant_id)
+    return tenant
+
+
+def _anchors(connection: Connection, condition: ColumnElement[bool]) -> dict[TenantId, list[TrustAnchor]]:
+    """By tenant, each in the tenant's own order."""
+    chosen = _SELECT_ANCHORS.where(condition).order_by(trust_anchors.c.tenant_id, trust_anchors.c.ordinal)
+    found: dict[TenantId, list[TrustAnchor]] = {}
+    for row in connection.execute(chosen):
+        found.setdefault(row.tenant_id, []).append(anchor_of(row))
+    return found
+
+
+def _insert_anchors(connection: Connection, tenant: Tenant) -> None:
+    rows = [_named(ANCHOR_COLUMNS, anchor_row(anchor, ordinal)) for ordinal, anchor in enumerate(tenant.trust_anchors)]
+    if rows:
+        connection.execute(insert(trust_anchors), rows)
+
+
+def _check_free(connection: Connection, tenant: Tenant) -> None:
+    """Raises AliasTaken, AnchorTaken (hono-registry 1.2)."""
+    others = tenants.c.tenant_id != tenant.tenant_id
+    if tenant.alias is not None:
+        holder = select(tenants.c.tenant_id).where(others, tenants.c.alias == tenant.alias)
+        if connection.execute(holder).first() is not None:
+            raise alias_taken(tenant.alias)
+    names = sorted({anchor.authority.subject_dn for anchor in tenant.trust_anchors})
+    for start in range(0, len(names), NAMES_PER_QUERY_MAX):
+        listed = (
+            select(trust_anchors.c.subject_dn)
+            .join(tenants, tenants.c.tenant_id == trust_anchors.c.tenant_id)
+            .where(others, trust_anchors.c.subject_dn.in_(names[start : start + NAMES_PER_QUERY_MAX]))
+            .order_by(trust_anchors.c.subject_dn)
+        )
+        if tenant.trust_anchor_group is not None:
+            group = tenants.c.trust_anchor_group
+            listed = listed.where(or_(group.is_(None), group != tenant.trust_anchor_group))
+        row = connection.execute(listed).first()
+        if row is not None:
+            raise anchor_taken(row.subject_dn)
+
+
+def _count_devices(connection: Connection, tenant_id: TenantId) -> None:
+    """Start the tenant's count from what is there."""
+    connection.execute(delete(device_counts).where(device_counts.c.tenant_id == tenant_id))
+    present = select(func.count()).select_from(devices).where(devices.c.tenant_id == tenant_id)
+    connection.execute(insert(device_counts).values(tenant_id=tenant_id, devices=present.scalar_subquery()))
+
+
+def _named(columns: Sequence[str], row: Row) -> dict[str, Any]:
+    return dict(zip(columns, row, strict=True))

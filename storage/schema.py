@@ -1,0 +1,196 @@
+"""The tables, once, for SQLite and PostgreSQL.
+
+Times are microseconds since the epoch, UTC. Free-form members are JSON in text columns; a member that
+was never set is NULL. Versions and generated ids are UUIDs as text. No table refers to a tenant by
+foreign key from the device side: a tenant goes at once, its devices in bounded batches after it
+(`purges` remembers which are still to go).
+
+Changing a table takes a migration with the same outcome; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+Position = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in an INTEGER primary key
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("alias", Text),
+    Column("trust_anchor_group", Text),
+    Column("adapters", Text),
+    Column("defaults", Text),
+    Column("ext", Text),
+    Column("resource_limits", Text),
+    Column("registration_limits", Text),
+    Column("created", BigInteger),
+    Column("updated", BigInteger),
+    Column("version", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="tenants_pk"),
+    UniqueConstraint("alias", name="tenants_alias_unique"),
+)
+
+trust_anchors = Table(
+    "trust_anchors",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("anchor_id", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False),  # the tenant's own order
+    Column("identity_hex", Text, nullable=False),  # storage.tenancy.anchor_identity
+    Column("subject_dn", Text, nullable=False),
+    Column("public_key_der", LargeBinary, nullable=False),
+    Column("certificate_der", LargeBinary),
+    Column("subject_der", LargeBinary),
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("may_auto_provision", Boolean, nullable=False),
+    Column("provisions_gateways", Boolean, nullable=False),
+    Column("device_id_template", Text),
+    Column("auth_id_template", Text),
+    Column("provisioning_per_s_max", Float),
+    PrimaryKeyConstraint("tenant_id", "anchor_id", name="trust_anchors_pk"),
+    UniqueConstraint("tenant_id", "identity_hex", name="trust_anchors_identity_unique"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="trust_anchors_tenant", ondelete="CASCADE"),
+    Index("trust_anchors_by_subject", "subject_dn"),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("enabled", Boolean),
+    Column("via", Text),
+    Column("via_groups", Text),
+    Column("member_of", Text),
+    Column("authorities", Text),
+    Column("defaults", Text),
+    Column("ext", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger),
+    Column("auto_provisioned", Boolean, nullable=False),
+    Column("notification_sent", Boolean, nullable=False),
+    Column("version", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "device_id", name="devices_pk"),
+    sqlite_with_rowid=False,
+)
+
+# The same memberships as in `devices.member_of`, to be found by group.
+device_groups = Table(
+    "device_groups",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "group_name", "device_id", name="device_groups_pk"),
+    ForeignKeyConstraint(
+        ["tenant_id", "device_id"],
+        ["devices.tenant_id", "devices.device_id"],
+        name="device_groups_device",
+        ondelete="CASCADE",
+    ),
+    Index("device_groups_by_device", "tenant_id", "device_id"),
+    sqlite_with_rowid=False,
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("auth_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("enabled", Boolean),
+    Column("comment", Text),
+    Column("ext", Text),
+    Column("secrets", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "type", "auth_id", name="credentials_pk"),
+    ForeignKeyConstraint(
+        ["tenant_id", "device_id"],
+        ["devices.tenant_id", "devices.device_id"],
+        name="credentials_device",
+        ondelete="CASCADE",
+    ),
+    Index("credentials_by_device", "tenant_id", "device_id"),
+    sqlite_with_rowid=False,
+)
+
+# Provisioning events that no message engine has kept yet.
+provisioning_outbox = Table(
+    "provisioning_outbox",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "device_id", name="provisioning_outbox_pk"),
+    ForeignKeyConstraint(
+        ["tenant_id", "device_id"],
+        ["devices.tenant_id", "devices.device_id"],
+        name="provisioning_outbox_device",
+        ondelete="CASCADE",
+    ),
+    Index("provisioning_outbox_by_queued", "queued"),
+    sqlite_with_rowid=False,
+)
+
+# How many devices a tenant has, kept in the transactions that add and remove them.
+device_counts = Table(
+    "device_counts",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("devices", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="device_counts_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Tenants that are gone while some of their devices are not.
+purges = Table(
+    "purges",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="purges_pk"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("position", Position, nullable=False),
+    Column("moment", BigInteger, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("tenant_id", Text),
+    Column("device_id", Text),
+    Column("code", Text),
+    Column("facts", Text),
+    PrimaryKeyConstraint("position", name="audit_pk"),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", Position, nullable=False),
+    Column("kind", Text, nullable=False),  # tenant.ports.ChangeKind
+    Column("tenant_id", Text),
+    Column("anchor_id", Text),
+    Column("device_id", Text),
+    Column("enabled", Boolean),
+    PrimaryKeyConstraint("seq", name="changes_pk"),
+    sqlite_autoincrement=True,
+)
