@@ -1,0 +1,175 @@
+"""A TCP listener for aiohttp's request handlers that bounds what strangers may hold.
+
+aiohttp's own sites accept any number of connections and wait for a request for ever. Here connections,
+handshakes and lifetimes have limits; when all places are taken the oldest connection makes room, so a probe
+still gets its answer while somebody holds connections open.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp import web
+
+from kernel.log import fields
+from management.errors import ManagementPortUnavailable
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS_MAX = 128
+HANDSHAKE_MAX_S = 10.0
+LIFE_MAX_S = 120.0  # from the handshake to the last answer; whoever needs longer connects again
+GOODBYE_MAX_S = 5.0  # for the answer under way when that time is over
+ACCEPT_RETRY_S = 0.1  # after the system refused to accept, out of descriptors for one
+_BACKLOG = 128
+
+MakeHandler = Callable[[], "web.RequestHandler"]
+MakeContext = Callable[[], ssl.SSLContext | None]
+
+
+class BoundedListener:
+    """Listens on one address and gives every connection a request handler of its own.
+
+    `context` is asked for each connection, so that a new certificate serves from the next handshake on; None
+    means plain TCP.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        handler: MakeHandler,
+        context: MakeContext,
+        connections_max: int = CONNECTIONS_MAX,
+        handshake_max_s: float = HANDSHAKE_MAX_S,
+        life_max_s: float = LIFE_MAX_S,
+        goodbye_max_s: float = GOODBYE_MAX_S,
+    ) -> None:
+        self._host = host
+        self._wanted_port = port
+        self._handler = handler
+        self._context = context
+        self._connections_max = connections_max
+        self._handshake_max_s = handshake_max_s
+        self._life_max_s = life_max_s
+        self._goodbye_max_s = goodbye_max_s
+        self._socket: socket.socket | None = None
+        self._run: asyncio.Task[None] | None = None
+        self._connections: dict[asyncio.Task[None], None] = {}  # oldest first
+
+    @property
+    def port(self) -> int:
+        """The port listened on, which differs from the one asked for where that was 0."""
+        assert self._socket is not None, "not started"
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen. Raises ManagementPortUnavailable."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(
+                self._host, self._wanted_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            family, _, _, _, address = found[0]
+            self._socket = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        except (OSError, ValueError) as fault:
+            says = f"cannot listen on {self._host} port {self._wanted_port}: {fault}"
+            raise ManagementPortUnavailable(says) from fault
+        self._socket.setblocking(False)
+        self._run = asyncio.create_task(self._accept(self._socket), name="management-listener")
+
+    async def close(self) -> None:
+        """Stop listening and end what is still open. Safe to repeat."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    accepted, _ = await loop.sock_accept(listening)
+                except OSError as fault:
+                    log.error("management.accept-failed", extra=fields(reason=str(fault)))
+                    await asyncio.sleep(ACCEPT_RETRY_S)
+                    continue
+                if len(self._connections) >= self._connections_max:
+                    oldest = next(iter(self._connections))
+                    del self._connections[oldest]
+                    oldest.cancel()
+                task = group.create_task(self._serve(accepted))
+                self._connections[task] = None
+                task.add_done_callback(lambda done: self._connections.pop(done, None))
+                await asyncio.sleep(0)  # it starts, and from here on closes its socket whatever happens
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        handler = self._handler()
+        connection = _Connection(handler)
+        try:
+            await self._connect(accepted, connection)
+            try:
+                async with asyncio.timeout(self._life_max_s):
+                    await connection.lost.wait()
+            except TimeoutError:
+                handler.close()
+                async with asyncio.timeout(self._goodbye_max_s):
+                    await connection.lost.wait()
+        except OSError as fault:  # the peer's own affair: no TLS, reset, too slow
+            log.debug("management.connection-failed", extra=fields(reason=str(fault)))
+        except Exception:
+            log.exception("management.connection-broke")
+        finally:
+            connection.abort()
+            accepted.close()
+
+    async def _connect(self, accepted: socket.socket, connection: "_Connection") -> None:
+        loop = asyncio.get_running_loop()
+        context = self._context()
+        await loop.connect_accepted_socket(
+            lambda: connection,
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else self._handshake_max_s,
+        )
+
+
+class _Connection(asyncio.Protocol):
+    """Passes everything on to the handler, and tells when the connection is gone."""
+
+    def __init__(self, handler: "web.RequestHandler") -> None:
+        self._handler = handler
+        self._transport: asyncio.Transport | None = None
+        self.lost = asyncio.Event()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own classes derive from no other
+        self._handler.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._handler.data_received(data)
+
+    def eof_received(self) -> None:
+        self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handler.connection_lost(exc)
+        self.lost.set()
