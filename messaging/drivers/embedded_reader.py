@@ -31,7 +31,6 @@ JOIN kept ON kept.last_position = tenant.last_position
 WHERE tenant.last_position > ? AND tenant.tenant_id = ? ORDER BY tenant.last_position LIMIT ?
 """
 _ROW_AT = "SELECT last_position, newest_ms FROM kept WHERE last_position >= ? ORDER BY last_position LIMIT 1"
-_BOUNDS = "SELECT coalesce(min(last_position), 0), coalesce(max(last_position), 0) FROM kept"
 _LAST = "SELECT coalesce(max(last_position), 0) FROM kept"
 _COMMIT_CURSOR = """
 INSERT INTO cursor (name, position) VALUES (?, ?)
@@ -81,8 +80,7 @@ class EmbeddedLog:
         with self._opened() as connection:
             if connection is None:
                 return 0
-            low, last = connection.execute(_BOUNDS).fetchone()
-            high = last + 1
+            low, high = 0, int(connection.execute(_LAST).fetchone()[0]) + 1
             while low < high:
                 middle = (low + high) // 2
                 row = connection.execute(_ROW_AT, (middle,)).fetchone()
