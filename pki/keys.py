@@ -6,6 +6,7 @@ verify anything here.
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha1
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
@@ -128,3 +129,15 @@ class IssuerKey:
         except (ValueError, UnsupportedAlgorithm):
             return None
         return key if isinstance(key, _VERIFICATION_KEYS) else None
+
+    @cached_property
+    def key_id(self) -> bytes | None:
+        """SHA-1 of the key's bits, the usual key identifier (RFC 5280 4.2.1.2); a hint only."""
+        try:
+            content = der.whole(self.public_key_der, der.SEQUENCE)
+            start, stop = der.expect(
+                content, der.expect(content, 0, len(content), der.SEQUENCE)[1], len(content), der.BIT_STRING
+            )
+        except der.DerFault:
+            return None
+        return sha1(content[start + 1 : stop], usedforsecurity=False).digest()
