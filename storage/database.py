@@ -19,7 +19,7 @@ from storage.errors import StorageForeign, StorageTooNew
 from storage.migrations.history import LATEST, REVISIONS
 from storage.sqlite import connect_reader, connect_writer, unavailable
 
-DATABASE_NAME = "registry.db"
+DATABASE_FILE = "registry.db"
 _LOCK_POLL_S = 0.02
 
 
@@ -56,6 +56,13 @@ def open_database(path: Path, settings: StorageSettings) -> Database:
     except (sqlite3.Error, OSError) as fault:
         raise unavailable(fault) from fault
     return Database(path=path, settings=settings, revision=LATEST, migrated_from=before)
+
+
+def migrate_database(path: Path, settings: StorageSettings) -> tuple[str, str]:
+    """The revisions before ("" for a new file) and after, the same where it was up to date. Raises as opening does."""
+    database = open_database(path, settings)
+    before = database.revision if database.migrated_from is None else database.migrated_from
+    return before, database.revision
 
 
 def _create_file(path: Path) -> None:

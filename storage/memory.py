@@ -87,12 +87,8 @@ class MemoryConnectPath:
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         return self._state.devices.get((tenant_id, device_id))
 
-    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
-        return sorted(
-            device.device_id
-            for device in self._state.devices.values()
-            if device.tenant_id == tenant_id and not set(device.member_of).isdisjoint(groups)
-        )
+    async def count_devices(self, tenant_id: TenantId) -> int:
+        return sum(1 for holder, _ in self._state.devices if holder == tenant_id)
 
     async def provision(self, order: ProvisioningOrder) -> KnownDevice:
         await asyncio.sleep(0)  # as a real database, it lets others go first
@@ -325,9 +321,17 @@ class MemoryAudit:
     def __init__(self, state: _State) -> None:
         self._state = state
 
-    def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[AuditRow]:
-        rows = (row for row in self._state.audit if row.position > after)
-        return [row for row in rows if tenant_id is None or row.tenant_id == tenant_id][:limit]
+    def read(
+        self, *, after: int, limit: int, tenant_id: TenantId | None = None, what: str | None = None
+    ) -> Sequence[AuditRow]:
+        return [
+            row
+            for row in self._state.audit
+            if row.position > after and tenant_id in (None, row.tenant_id) and what in (None, row.what)
+        ][:limit]
+
+    def last_position(self) -> int:
+        return self._state.audit_position
 
     def first_position_since(self, moment: datetime) -> int:
         since = (row.position - 1 for row in self._state.audit if row.moment >= moment)

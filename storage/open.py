@@ -17,7 +17,7 @@ from conf.tenant import TenantSettings
 from kernel.clock import Clock
 from storage.connect_path.sqlite import SqliteConnectPath
 from storage.connect_path.sqlite_feed import SqliteChangeFeed
-from storage.database import DATABASE_NAME, Database, open_database
+from storage.database import DATABASE_FILE, Database, open_database
 from storage.sqlite import unavailable
 
 if TYPE_CHECKING:
@@ -88,18 +88,14 @@ class Store:
 
 
 def open_store(
-    data_dir: Path,
-    storage_settings: StorageSettings,
-    registry_settings: RegistrySettings,
-    tenant_settings: TenantSettings,
-    clock: Clock,
+    *, data_dir: Path, storage: StorageSettings, registry: RegistrySettings, tenant: TenantSettings, clock: Clock
 ) -> Store:
     """Open the database in the data directory, creating and migrating as needed, and finish what a crash cut short.
 
     Raises StorageTooNew, StorageForeign, StorageUnavailable.
     """
-    database = open_database(data_dir / DATABASE_NAME, storage_settings)
-    store = Store(database=database, registry_settings=registry_settings, tenant_settings=tenant_settings, clock=clock)
+    database = open_database(data_dir / DATABASE_FILE, storage)
+    store = Store(database=database, registry_settings=registry, tenant_settings=tenant, clock=clock)
     try:
         if store.has_unfinished_purges():
             store.tenants.finish_purges()

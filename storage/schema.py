@@ -92,24 +92,6 @@ devices = Table(
     sqlite_with_rowid=False,
 )
 
-# The same memberships as in `devices.member_of`, to be found by group.
-device_groups = Table(
-    "device_groups",
-    metadata,
-    Column("tenant_id", Text, nullable=False),
-    Column("group_name", Text, nullable=False),
-    Column("device_id", Text, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "group_name", "device_id", name="device_groups_pk"),
-    ForeignKeyConstraint(
-        ["tenant_id", "device_id"],
-        ["devices.tenant_id", "devices.device_id"],
-        name="device_groups_device",
-        ondelete="CASCADE",
-    ),
-    Index("device_groups_by_device", "tenant_id", "device_id"),
-    sqlite_with_rowid=False,
-)
-
 credentials = Table(
     "credentials",
     metadata,

@@ -25,9 +25,7 @@ JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
 WHERE c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
 """
 _FIND_DEVICE = f"SELECT {_DEVICE} FROM devices AS d WHERE d.tenant_id = ? AND d.device_id = ?"
-_GROUP_MEMBERS = """
-SELECT DISTINCT device_id FROM device_groups WHERE tenant_id = ? AND group_name IN ({marks}) ORDER BY device_id
-"""
+_COUNT_DEVICES = "SELECT devices FROM device_counts WHERE tenant_id = ?"
 _DUE = f"""
 SELECT {_DEVICE} FROM provisioning_outbox AS o
 JOIN devices AS d ON d.tenant_id = o.tenant_id AND d.device_id = o.device_id
@@ -62,14 +60,14 @@ class SqliteConnectPath:
             raise unavailable(fault) from fault
         return None if row is None else device_of(row)
 
-    async def group_members(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
-        statement = _GROUP_MEMBERS.format(marks=", ".join("?" * len(groups)))
+    async def count_devices(self, tenant_id: TenantId) -> int:
         try:
-            return [device_id for (device_id,) in self._execute(statement, (tenant_id, *groups)).fetchall()]
+            row = self._execute(_COUNT_DEVICES, (tenant_id,)).fetchone()
         except UnicodeEncodeError:
-            return []
+            return 0
         except sqlite3.Error as fault:
             raise unavailable(fault) from fault
+        return 0 if row is None else int(row[0])
 
     async def provision(self, order: ProvisioningOrder) -> KnownDevice:
         return await self._writer.provision(order)

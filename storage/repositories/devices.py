@@ -21,7 +21,7 @@ from storage.rows import (
     device_row,
     micros,
 )
-from storage.schema import credentials, device_counts, device_groups, devices
+from storage.schema import credentials, device_counts, devices
 
 _SELECT_DEVICES = select(*(devices.c[name] for name in DEVICE_COLUMNS))
 _SELECT_CREDENTIALS = select(*(credentials.c[name] for name in CREDENTIAL_COLUMNS))
@@ -66,7 +66,6 @@ class SqlDevices:
             else:
                 connection.execute(insert(devices).values(values))
                 _add_to_count(connection, tenant_id, 1)
-            _put_groups(connection, device)
             _put_credentials(connection, device, credentials)
 
     def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
@@ -99,20 +98,6 @@ def _add_to_count(connection: Connection, tenant_id: TenantId, added: int) -> No
     """Nothing for a tenant that is not there: its count is taken when it is created."""
     ours = device_counts.c.tenant_id == tenant_id
     connection.execute(update(device_counts).where(ours).values(devices=device_counts.c.devices + added))
-
-
-def _put_groups(connection: Connection, device: Device) -> None:
-    connection.execute(
-        delete(device_groups).where(
-            device_groups.c.tenant_id == device.tenant_id, device_groups.c.device_id == device.device_id
-        )
-    )
-    rows = [
-        {"tenant_id": device.tenant_id, "group_name": name, "device_id": device.device_id}
-        for name in dict.fromkeys(device.member_of)
-    ]
-    if rows:
-        connection.execute(insert(device_groups), rows)
 
 
 def _put_credentials(connection: Connection, device: Device, held: Sequence[Credential]) -> None:

@@ -86,16 +86,6 @@ def _devices() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "device_groups",
-        sa.Column("tenant_id", sa.Text, nullable=False),
-        sa.Column("group_name", sa.Text, nullable=False),
-        sa.Column("device_id", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "group_name", "device_id", name="device_groups_pk"),
-        _device_reference("device_groups_device"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("device_groups_by_device", "device_groups", ["tenant_id", "device_id"])
-    op.create_table(
         "device_counts",
         sa.Column("tenant_id", sa.Text, nullable=False),
         sa.Column("devices", sa.BigInteger, nullable=False),
