@@ -1,0 +1,192 @@
+"""The MQTT adapter of one process: makes a shell per connection, and sees to what no connection does alone.
+
+One sweep a second ends what has been silent too long; one callback a batch writes the acknowledgements
+of all connections it concerns; admissions wait in tasks that `run` owns.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from adapters.admission.admission import Admission
+from adapters.edge.peer import Peer
+from adapters.edge.ports import StreamHandler
+from adapters.mqtt.admissions import Admissions
+from adapters.mqtt.due import DueSeconds
+from adapters.mqtt.holders import HolderKey, Holders
+from adapters.mqtt.shell import MqttShell
+from adapters.mqtt.tally import SUCCEEDED, Tally
+from adapters.mqtt.topics import Topics
+from adapters.mqtt.wire.connection import Limits
+from adapters.sessions.errors import SessionTakenOver, ShuttingDown
+from adapters.sessions.session import Session
+from adapters.sessions.table import SessionTable
+from adapters.sessions.uplink import Uplink
+from conf.mqtt import MqttSettings
+from kernel.clock import Clock
+from kernel.log import fields
+from kernel.meters import Meters
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+VARIABLE_HEADER_MAX_BYTES = 128  # what a PUBLISH may have beside its payload (hono-adapters 2.2)
+DRAIN_SHARE = 0.8  # of the time to drain: for messages under way; the rest is for saying goodbye
+
+
+class MqttAdapter:
+    """Serves `hono-mqtt`. `run` must be running while connections are; all on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        settings: MqttSettings,
+        admission: Admission,
+        uplink: Uplink,
+        sessions: SessionTable,
+        meters: Meters,
+        clock: Clock,
+    ) -> None:
+        self.clock = clock
+        self.uplink = uplink
+        self.topics = Topics()
+        self.limits = limits_of(settings)
+        self.admissions = Admissions(admission=admission, admissions_max=settings.admissions_max)
+        self._takes_over = settings.take_over
+        self._sessions = sessions
+        self._tally = Tally(meters)
+        self._due: DueSeconds[MqttShell] = DueSeconds()
+        self._holders: Holders[MqttShell] = Holders()
+        self._flush_due: list[MqttShell] = []
+        self._is_draining = False
+        self._unkept: set[MqttShell] = set()  # while draining: those with messages under way
+        self._drained_some = asyncio.Event()
+
+    def handler(self) -> StreamHandler:
+        """A new connection's handler: the StreamHandlerFactory of this adapter's listeners."""
+        return MqttShell(self)
+
+    async def run(self) -> None:
+        """Admit and sweep until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.admissions.run())
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.sweep()
+
+    def sweep(self) -> None:
+        """End what has been silent past its deadline. Once a second; touches only what may be due."""
+        now = self.clock.monotonic()
+        for shell in self._due.take_due(now):
+            try:
+                shell.expire(now)
+            except Exception:
+                self._drop_defective(shell)
+
+    async def drain(self, *, within_s: float) -> None:
+        """Take no more packets, let messages under way be kept and acknowledged, say goodbye to every device,
+        and abort those that have not gone by then. The listeners must have stopped accepting.
+        """
+        self._is_draining = True
+        ends_at = self.clock.monotonic() + within_s
+        for shell in self._due:
+            shell.retire()
+        self._unkept = {shell for shell in self._due if shell.outstanding}
+        all_kept = await self._until(lambda: not self._unkept, within_s * DRAIN_SHARE)
+        for shell in self._due:
+            shell.end(ShuttingDown("the process is stopping"))
+        all_gone = await self._until(lambda: not len(self._due), ends_at - self.clock.monotonic())
+        if not (all_kept and all_gone):
+            log.info("mqtt.drain-cut-short", extra=fields(unkept=len(self._unkept), connections=len(self._due)))
+        for shell in self._due:
+            shell.abort()
+
+    async def _until(self, is_so: Callable[[], bool], within_s: float) -> bool:
+        """Whether it came to be so in time; looked at whenever a connection got somewhere."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not is_so():
+                    self._drained_some.clear()
+                    await self._drained_some.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # What a shell calls
+
+    def opened(self, shell: MqttShell, deadline: float) -> None:
+        self._due.schedule(shell, deadline)
+        if self._is_draining:
+            shell.abort()
+
+    def watch(self, shell: MqttShell, deadline: float) -> None:
+        self._due.schedule(shell, deadline)
+
+    def joined(self, shell: MqttShell, session: Session, peer: Peer) -> None:
+        """A device was admitted: from now on it can be found, and may have taken another connection's place."""
+        self._tally.attempted(peer, session.tenant_id, SUCCEEDED)
+        self._tally.opened(session.tenant_id)
+        self._sessions.add(session)
+        key = self._holder_key(shell, session)
+        if key is not None:
+            older = self._holders.take(key, shell)
+            if older is not None:
+                older.end(SessionTakenOver("the same device connected again under the same client identifier"))
+
+    def refused(self, peer: Peer, outcome: str) -> None:
+        self._tally.attempted(peer, None, outcome)
+
+    def left(self, shell: MqttShell, session: Session, lasted_s: float) -> None:
+        """A device's session is over, whether or not its connection is."""
+        self._tally.closed(session.tenant_id, lasted_s)
+        self._sessions.remove(session)
+        key = self._holder_key(shell, session)
+        if key is not None:
+            self._holders.release(key, shell)
+
+    def gone(self, shell: MqttShell) -> None:
+        self._due.cancel(shell)
+        if self._is_draining:
+            self._note_drained(shell)
+
+    def flush_soon(self, shell: MqttShell) -> None:
+        """Have the shell write at the end of this turn of the loop, together with the others."""
+        shell.is_flush_due = True
+        if not self._flush_due:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._flush_due.append(shell)
+
+    def _flush(self) -> None:
+        due, self._flush_due = self._flush_due, []
+        for shell in due:
+            try:
+                shell.flush()
+            except Exception:
+                self._drop_defective(shell)
+            if self._is_draining and not shell.outstanding:
+                self._note_drained(shell)
+
+    def _drop_defective(self, shell: MqttShell) -> None:
+        log.exception("connection.failed", extra=fields(client_id=shell.client_id))
+        shell.abort()
+
+    def _note_drained(self, shell: MqttShell) -> None:
+        self._unkept.discard(shell)
+        self._drained_some.set()
+
+    def _holder_key(self, shell: MqttShell, session: Session) -> HolderKey | None:
+        if not self._takes_over or session.tenant_id is None or session.device_id is None:
+            return None
+        return session.tenant_id, session.device_id, shell.client_id
+
+
+def limits_of(settings: MqttSettings) -> Limits:
+    remaining_max_bytes = settings.payload_max_bytes + VARIABLE_HEADER_MAX_BYTES
+    return Limits(
+        remaining_max_bytes=remaining_max_bytes,
+        connect_max_bytes=max(settings.connect_max_bytes, remaining_max_bytes),
+        unacknowledged_max=settings.unacknowledged_max,
+        keep_alive_max_s=settings.keep_alive_max_s,
+        connect_deadline_s=settings.connect_deadline_s,
+        admission_deadline_s=settings.admission_deadline_s,
+    )

@@ -1,0 +1,49 @@
+"""What a connection asks its shell to do for a packet. Two of them are packets themselves.
+
+A `Subscribe` or `Unsubscribe` is answered by the shell with one code a filter; all that is needed to
+know which is outside the protocol.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.mqtt.wire.packets import Connect, Publish, Subscribe, Unsubscribe
+
+PENDING: Final = -1
+UNANSWERED: Final = -2  # settled, but the client is not told
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Find out who this is; then call `accept` or `refuse`. No packet is taken before that."""
+
+    connect: Connect
+
+
+class Delivery:
+    """Hand this message on; then call `settle`, once. At the same time its place in the order of PUBACKs."""
+
+    __slots__ = ("behind", "outcome", "publish", "says")
+
+    def __init__(self, publish: Publish) -> None:
+        self.publish = publish
+        self.outcome: int = PENDING  # or UNANSWERED, or the reason code of the PUBACK
+        self.says: str | None = None
+        self.behind: Delivery | None = None  # the next QoS 1 message of the connection
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write these bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The client is done; close."""
+
+    reason: int
+
+
+Effect = Admit | Delivery | Send | Subscribe | Unsubscribe | Goodbye
