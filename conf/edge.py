@@ -24,11 +24,22 @@ class EdgeSettings:
     connections_max: int = setting(50_000, "connections of one listener at one time", minimum=1)
     accept_backlog: int = setting(4096, "connections the kernel queues before they are accepted", minimum=16)
     chain_max_certificates: int = setting(10, "certificates a peer may present", minimum=1, maximum=100)
-    chain_max_bytes: int = setting(102_400, "bytes of certificates a peer may present", minimum=4096)
+    chain_max_bytes: int = setting(
+        102_400,
+        "bytes of certificates a peer may present; OpenSSL takes no more than this",
+        minimum=4096,
+        maximum=102_400,
+    )
     write_buffer_max_bytes: int = setting(
         1_048_576, "bytes held for a peer that does not read; beyond, it is disconnected", minimum=16_384
     )
+    close_deadline_s: float = setting(
+        2.0, "seconds a closing connection has to take what is held for it and to say goodbye", minimum=0.1, maximum=60
+    )
     dtls_mtu_bytes: int = setting(1280, "largest datagram sent, IP and UDP headers not counted", minimum=256)
+    datagram_buffer_bytes: int = setting(
+        4_194_304, "bytes the kernel is asked to queue per UDP port in each direction", minimum=65_536
+    )
     dtls_peers_max: int = setting(
         20_000, "DTLS associations kept at one time; the longest idle one makes room", minimum=16
     )

@@ -1,0 +1,244 @@
+"""The only file that reaches below pyOpenSSL, into the OpenSSL binding it stands on.
+
+Everything above speaks of connections, bytes and outcomes. Three things are here because pyOpenSSL lacks
+them: reads and writes through one shared buffer (11.7 µs a message against 14.3 with `recv` and `send`),
+the certificates a peer presented while they are still being judged, and the reason of a failure as a word.
+
+All of it runs on the event loop's thread: the shared buffer and OpenSSL's error queue are per process
+and per thread, and every operation here leaves the queue empty.
+"""
+
+from enum import Enum
+from typing import Any
+
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+LIB: Any = Binding.lib
+FFI: Any = Binding.ffi
+
+RECORD_MAX_BYTES = 16_384
+_BUFFER_BYTES = 65_536  # a whole handshake flight out of a memory BIO; a record fits four times
+_BUFFER: Any = FFI.new("char[]", _BUFFER_BYTES)
+_ALERT_REASONS_FROM = 1000  # OpenSSL numbers a received alert's reason 1000 + the alert
+_CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})  # RFC 8446 6.2: the peer dislikes our certificate
+
+
+class Outcome(Enum):
+    """How an operation on a connection went."""
+
+    DONE = "done"
+    WANT_READ = "want-read"
+    WANT_WRITE = "want-write"
+    ENDED = "ended"  # close_notify
+    BROKEN = "broken"
+
+
+# OpenSSL's reason strings and the stable word each becomes; what is not listed is "protocol-error".
+_WORDS = {
+    "http request": "not-tls",
+    "https proxy request": "not-tls",
+    "wrong version number": "not-tls",
+    "unknown protocol": "not-tls",
+    "bad record type": "not-tls",
+    "packet length too long": "not-tls",
+    "record too small": "not-tls",
+    "no shared cipher": "no-shared-cipher",
+    "no suitable signature algorithm": "no-shared-signature-algorithm",
+    "no shared signature algorithms": "no-shared-signature-algorithm",
+    "no suitable key share": "no-shared-group",
+    "no suitable groups": "no-shared-group",
+    "unsupported protocol": "version-unsupported",
+    "version too low": "version-unsupported",
+    "peer did not return a certificate": "certificate-required",
+    "certificate verify failed": "certificate-refused",
+    "unexpected eof while reading": "peer-closed",
+    "excessive message size": "message-too-large",
+    "bad signature": "possession-unproven",
+    "bad ecc cert": "certificate-unreadable",
+    "wrong signature type": "possession-unproven",
+    "wrong signature length": "possession-unproven",
+    "bad certificate": "certificate-unreadable",
+    "read timeout expired": "handshake-timeout",
+}
+_CERTIFICATE_LIBRARIES = frozenset({"asn1 encoding routines", "x509 certificate routines"})
+
+
+def forget_errors() -> None:
+    """Empty OpenSSL's error queue. Done before each operation: a stale entry would be read as its failure."""
+    LIB.ERR_clear_error()
+
+
+def outcome_of(connection: SSL.Connection, result: int) -> Outcome:
+    """What a non-positive result of an operation means. The error queue is left for `failure_word`."""
+    if result > 0:
+        return Outcome.DONE
+    code = LIB.SSL_get_error(connection._ssl, result)
+    if code == LIB.SSL_ERROR_WANT_READ:
+        return Outcome.WANT_READ
+    if code == LIB.SSL_ERROR_WANT_WRITE:
+        return Outcome.WANT_WRITE
+    if code == LIB.SSL_ERROR_ZERO_RETURN:
+        return Outcome.ENDED
+    return Outcome.BROKEN
+
+
+def failure_word() -> tuple[str, str]:
+    """One stable word for the failure just met, and OpenSSL's own reason. Empties the error queue.
+
+    An empty queue means that the socket failed: the peer reset or closed it.
+    """
+    words: list[str] = []
+    reasons: list[str] = []
+    while (code := LIB.ERR_get_error()) != 0:
+        library, reason = _text(LIB.ERR_lib_error_string(code)), _text(LIB.ERR_reason_error_string(code))
+        reasons.append(reason)
+        words.append(_word_of(LIB.ERR_GET_REASON(code), library, reason))
+    if not reasons:
+        return "peer-closed", "connection closed or reset by the peer"
+    named = [word for word in words if word != "protocol-error"]
+    return (named[0] if named else "protocol-error"), "; ".join(reasons)
+
+
+def _word_of(number: int, library: str, reason: str) -> str:
+    if library in _CERTIFICATE_LIBRARIES:
+        return "certificate-unreadable"
+    if reason in _WORDS:
+        return _WORDS[reason]
+    if _ALERT_REASONS_FROM <= number < _ALERT_REASONS_FROM + 256:
+        refused = number - _ALERT_REASONS_FROM in _CERTIFICATE_ALERTS
+        return "server-certificate-refused" if refused else "peer-alert"
+    return "protocol-error"
+
+
+def _text(pointer: Any) -> str:
+    return "" if pointer == FFI.NULL else FFI.string(pointer).decode("ascii", "replace")
+
+
+def read_record(connection: SSL.Connection) -> tuple[int, bytes]:
+    """At most one record's plain bytes. The first member is OpenSSL's result: positive when bytes came."""
+    LIB.ERR_clear_error()
+    count: int = LIB.SSL_read(connection._ssl, _BUFFER, RECORD_MAX_BYTES)
+    return count, FFI.buffer(_BUFFER, count)[:] if count > 0 else b""
+
+
+def write(connection: SSL.Connection, data: bytes | bytearray | memoryview) -> int:
+    """How many bytes OpenSSL took: at most one record; not positive where it took none (see `outcome_of`)."""
+    LIB.ERR_clear_error()
+    with FFI.from_buffer(data) as raw:
+        count: int = LIB.SSL_write(connection._ssl, raw, len(raw))
+    return count
+
+
+def pending_bytes(connection: SSL.Connection) -> int:
+    """Plain bytes already decrypted and not yet read; the socket will not announce them again."""
+    count: int = LIB.SSL_pending(connection._ssl)
+    return count
+
+
+def say_goodbye(connection: SSL.Connection) -> Outcome:
+    """Write a close_notify. DONE once it is on its way, whether or not the peer answers it."""
+    forget_errors()
+    result = LIB.SSL_shutdown(connection._ssl)
+    if result >= 0:
+        return Outcome.DONE
+    outcome = outcome_of(connection, result)
+    forget_errors()
+    return outcome
+
+
+def take_output(connection: SSL.Connection) -> bytes:
+    """Everything a connection on memory BIOs wants to send, records back to back."""
+    taken = b""
+    while (count := LIB.BIO_read(connection._from_ssl, _BUFFER, _BUFFER_BYTES)) > 0:
+        taken += FFI.buffer(_BUFFER, count)[:]
+        if count < _BUFFER_BYTES:
+            break
+    return taken
+
+
+def feed(connection: SSL.Connection, datagram: bytes) -> None:
+    """Hand one datagram to a connection on memory BIOs."""
+    with FFI.from_buffer(datagram) as raw:
+        LIB.BIO_write(connection._into_ssl, raw, len(raw))
+
+
+def retransmission_timeout_s(connection: SSL.Connection) -> float | None:
+    """Seconds until a DTLS flight must be sent again; None while none is due."""
+    left = connection.DTLSv1_get_timeout()
+    return None if left is None else float(left)
+
+
+def server_name(connection: SSL.Connection) -> str | None:
+    """The host name of the peer's SNI extension; None when absent or no ASCII text."""
+    name = connection.get_servername()
+    try:
+        return None if name is None else name.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def presented_chain(store_context: Any, *, certificates_max: int) -> list[bytes]:
+    """The certificates a peer sent, DER, leaf first, in the order sent; at most `certificates_max` of them.
+
+    To be called from a verify callback only. Where the certificates as sent cannot be reached, those of the
+    path that OpenSSL built from them are taken.
+    """
+    stack = _presented_stack(store_context)
+    if stack is not None:
+        return [_der(LIB.sk_X509_value(stack, i)) for i in range(min(LIB.sk_X509_num(stack), certificates_max))]
+    built = LIB.X509_STORE_CTX_get1_chain(store_context)
+    chain = []
+    for i in range(LIB.sk_X509_num(built)):
+        certificate = LIB.sk_X509_value(built, i)
+        if i < certificates_max:
+            chain.append(_der(certificate))
+        LIB.X509_free(certificate)
+    LIB.sk_X509_free(built)
+    return chain
+
+
+def _der(certificate: Any) -> bytes:
+    bio = LIB.BIO_new(LIB.BIO_s_mem())
+    try:
+        LIB.i2d_X509_bio(bio, certificate)
+        start = FFI.new("char **")
+        length = LIB.BIO_get_mem_data(bio, start)
+        der: bytes = FFI.buffer(start[0], length)[:]
+        return der
+    finally:
+        LIB.BIO_free(bio)
+
+
+def _presented_stack(store_context: Any) -> Any | None:
+    """OpenSSL's list of the certificates as sent, or None. Checked: its first must be the leaf being verified."""
+    if _PRESENTED_WORD is None:
+        return None
+    stack = FFI.cast("Cryptography_STACK_OF_X509 *", FFI.cast("uintptr_t *", store_context)[_PRESENTED_WORD])
+    if stack == FFI.NULL or LIB.sk_X509_num(stack) < 1:
+        return None
+    return stack if LIB.sk_X509_value(stack, 0) == LIB.X509_STORE_CTX_get0_cert(store_context) else None
+
+
+def _find_presented_word() -> int | None:
+    """Which word of an X509_STORE_CTX points at the certificates a peer sent; None if that cannot be told.
+
+    The binding has no X509_STORE_CTX_get0_untrusted, and the path OpenSSL builds leaves out cross-signed
+    alternatives and whatever does not fit. So a context is filled twice with lists of our own and searched
+    for them: the layout is found out, never assumed. The first eight words lie well inside the structure.
+    """
+    found = set(range(8))
+    store, certificate = LIB.X509_STORE_new(), LIB.X509_new()
+    for _ in range(2):
+        stack, context = LIB.sk_X509_new_null(), LIB.X509_STORE_CTX_new()
+        LIB.X509_STORE_CTX_init(context, store, certificate, stack)
+        words, wanted = FFI.cast("uintptr_t *", context), int(FFI.cast("uintptr_t", stack))
+        found &= {index for index in range(8) if words[index] == wanted}
+        LIB.X509_STORE_CTX_free(context)
+        LIB.sk_X509_free(stack)
+    LIB.X509_free(certificate)
+    LIB.X509_STORE_free(store)
+    return found.pop() if len(found) == 1 else None
+
+
+_PRESENTED_WORD = _find_presented_word()

@@ -1,0 +1,217 @@
+"""A TCP port: accepting, the bounds on who may come in, and the count of who is there.
+
+    accepted ──► arrivals (TLS handshake) ──► streams ──► farewells
+        └────────── plain port ──────────────┘
+
+Everything runs in callbacks of the loop; there is no task per connection, and one sweep serves all deadlines.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+
+from OpenSSL import SSL
+
+from adapters.edge.arrivals import Arrivals
+from adapters.edge.channels import Channel, PlainChannel, TlsChannel
+from adapters.edge.deadlines import Deadlines, Sweep
+from adapters.edge.farewells import Farewells
+from adapters.edge.peer import Address, Peer
+from adapters.edge.ports import StreamHandlerFactory
+from adapters.edge.security import Security
+from adapters.edge.sockets import address_of, listening_socket
+from adapters.edge.stream import SocketStream
+from adapters.edge.tls import Transport
+from adapters.edge.turns import Turns
+from conf.edge import EdgeSettings
+from kernel.clock import Clock
+from kernel.log import fields
+
+log = logging.getLogger(__name__)
+
+_ACCEPTS_PER_TURN = 32
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class StreamListener:
+    """One TCP port. Without `security` it is plain. `start` once, `close` once; `close` may follow any state."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        settings: EdgeSettings,
+        clock: Clock,
+        turns: Turns,
+        handler_factory: StreamHandlerFactory,
+        security: Security | None = None,
+        reuse_port: bool = False,
+    ) -> None:
+        self._host = host
+        self._asked_port = port
+        self._settings = settings
+        self._clock = clock
+        self._handler_factory = handler_factory
+        self._reuse_port = reuse_port
+        self._socket: socket.socket | None = None
+        self._port: int | None = None
+        self._is_watching = False
+        self._turned_away = 0
+        self._streams: set[SocketStream] = set()
+        self._closing: Deadlines[SocketStream] = Deadlines(after_s=settings.close_deadline_s)
+        self._farewells = Farewells(within_s=settings.close_deadline_s)
+        self._arrivals = None if security is None else self._make_arrivals(security, turns)
+        self._sweep = Sweep(clock=clock, checks=(self._expire,))
+        self._emptied: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Bind and accept. Raises OSError where the address cannot be had."""
+        self._socket = await listening_socket(
+            self._host, self._asked_port, backlog=self._settings.accept_backlog, reuse_port=self._reuse_port
+        )
+        self._port = self._socket.getsockname()[1]
+        self._sweep.start()
+        self._resume()
+
+    @property
+    def port(self) -> int:
+        """The port really bound."""
+        if self._port is None:
+            raise RuntimeError("the listener is not started")
+        return self._port
+
+    @property
+    def connections(self) -> int:
+        """Peers connected now, their handshakes done."""
+        return len(self._streams)
+
+    @property
+    def handshakes(self) -> int:
+        """Peers in their handshake now."""
+        return 0 if self._arrivals is None else len(self._arrivals)
+
+    def stop_accepting(self) -> None:
+        """Let nobody new in: the port is free again. Handshakes and connections go on. Safe to repeat."""
+        if self._socket is not None:
+            self._pause()
+            self._socket.close()
+            self._socket = None
+
+    async def close(self) -> None:
+        """Close everything: connections are flushed and told goodbye, within `close_deadline_s`, then dropped."""
+        self.stop_accepting()
+        if self._arrivals is not None:
+            self._arrivals.close()
+        for stream in list(self._streams):
+            stream.close()
+        await self._wait_until_empty()
+        for stream in list(self._streams):
+            stream.abort()
+        self._farewells.close()
+        self._sweep.stop()
+
+    def is_closing(self, stream: SocketStream) -> None:
+        self._closing.touch(stream, self._clock.monotonic())
+
+    def is_gone(self, stream: SocketStream, sock: socket.socket, *, said_goodbye: bool) -> None:
+        self._streams.discard(stream)
+        self._closing.discard(stream)
+        if said_goodbye:
+            self._farewells.see_off(sock, self._clock.monotonic())
+        else:
+            sock.close()
+        if self._emptied is not None and not self._streams:
+            self._emptied.set()
+
+    async def _wait_until_empty(self) -> None:
+        if not self._streams:
+            return
+        self._emptied = asyncio.Event()
+        try:
+            async with asyncio.timeout(self._settings.close_deadline_s):
+                await self._emptied.wait()
+        except TimeoutError:
+            log.info("listener.dropped-connections", extra=fields(connections=len(self._streams)))
+
+    def _make_arrivals(self, security: Security, turns: Turns) -> Arrivals:
+        security.context(Transport.STREAM)  # a fault of the certificate shows now, not at the first peer
+        return Arrivals(
+            clock=self._clock,
+            turns=turns,
+            security=security,
+            farewells=self._farewells,
+            established=self._established,
+            handshakes_max=self._settings.handshakes_max,
+            handshake_deadline_s=self._settings.handshake_deadline_s,
+        )
+
+    def _resume(self) -> None:
+        """Accept (again, after a pause for lack of room)."""
+        if self._socket is not None and not self._is_watching:
+            self._is_watching = True
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._on_acceptable)
+
+    def _pause(self) -> None:
+        if self._socket is not None and self._is_watching:
+            self._is_watching = False
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+
+    def _expire(self, now: float) -> None:
+        if self._arrivals is not None:
+            self._arrivals.expire(now)
+        self._farewells.expire(now)
+        for stream in self._closing.take_due(now):
+            stream.abort()
+        if self._turned_away:
+            log.warning("listener.full", extra=fields(turned_away=self._turned_away, connections=len(self._streams)))
+            self._turned_away = 0
+        self._resume()
+
+    def _on_acceptable(self) -> None:
+        assert self._socket is not None
+        for _ in range(_ACCEPTS_PER_TURN):
+            if self._arrivals is not None and not self._arrivals.make_room():
+                self._pause()
+                return
+            try:
+                sock, raw = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as fault:
+                if fault.errno in _OUT_OF_RESOURCES:
+                    log.error("listener.out-of-resources", extra=fields(detail=fault.strerror))
+                    self._pause()
+                    return
+                continue  # that peer gave up while it was queued
+            self._admit(sock, address_of(raw))
+
+    def _admit(self, sock: socket.socket, address: Address) -> None:
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            sock.close()
+            return
+        if len(self._streams) + self.handshakes >= self._settings.connections_max:
+            self._turned_away += 1
+            sock.close()
+        elif self._arrivals is not None:
+            self._arrivals.add(sock, address)
+        else:
+            self._open(sock, PlainChannel(sock=sock), Peer(address=address))
+
+    def _established(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None:
+        self._open(sock, TlsChannel(connection=connection), peer)
+
+    def _open(self, sock: socket.socket, channel: Channel, peer: Peer) -> None:
+        stream = SocketStream(
+            sock=sock,
+            channel=channel,
+            peer=peer,
+            write_buffer_max_bytes=self._settings.write_buffer_max_bytes,
+            owner=self,
+        )
+        self._streams.add(stream)
+        stream.begin(self._handler_factory)

@@ -1,0 +1,72 @@
+"""DTLS records as far as their plain headers tell (RFC 6347 4.1, 4.2.2): where one ends, and what a peer wants.
+
+type 1 · version 2 · epoch 2 · sequence 6 · length 2 · payload
+a hello's payload: type 1 · length 3 · message 2 · fragment offset 3 · fragment length 3 · version 2 · random 32 …
+"""
+
+from enum import IntEnum
+
+HEADER_BYTES = 13
+_HELLO_BYTES_MIN = 12 + 2 + 32 + 1 + 1 + 2 + 2  # up to a cipher list that is still to come
+_CLIENT_HELLO = 1
+_RANDOM_AT = HEADER_BYTES + 12 + 2
+
+
+class ContentType(IntEnum):
+    """What a record carries."""
+
+    CHANGE_CIPHER_SPEC = 20
+    ALERT = 21
+    HANDSHAKE = 22
+    APPLICATION_DATA = 23
+
+
+def is_record(datagram: bytes) -> bool:
+    """Whether the datagram starts with the header of a DTLS record of 1.0 or 1.2 that is all there."""
+    return (
+        len(datagram) > HEADER_BYTES
+        and ContentType.CHANGE_CIPHER_SPEC <= datagram[0] <= ContentType.APPLICATION_DATA
+        and datagram[1] == 0xFE
+        and datagram[2] in (0xFF, 0xFD)
+        and HEADER_BYTES + int.from_bytes(datagram[11:13], "big") <= len(datagram)
+    )
+
+
+def is_encrypted(record: bytes) -> bool:
+    """Whether the first record belongs to an epoch after the first, plain one."""
+    return record[3:5] != b"\0\0"
+
+
+def hello_random(record: bytes) -> bytes | None:
+    """The client random, if the record is a whole ClientHello in the plain epoch; else None.
+
+    A client keeps its random when it repeats the hello with a cookie, so it names one attempt.
+    """
+    if record[0] != ContentType.HANDSHAKE or is_encrypted(record):
+        return None
+    length = int.from_bytes(record[11:13], "big")
+    if length < _HELLO_BYTES_MIN or record[HEADER_BYTES] != _CLIENT_HELLO:
+        return None
+    body, offset, fragment = record[14:17], record[19:22], record[22:25]
+    if offset != b"\0\0\0" or body != fragment:
+        return None  # in pieces: no state is kept to put it together before the cookie (RFC 6347 4.2.1)
+    return record[_RANDOM_AT : _RANDOM_AT + 32]
+
+
+def datagrams(records: bytes, *, mtu_bytes: int) -> list[bytes]:
+    """Records written back to back, packed into datagrams of at most `mtu_bytes`, never cutting a record.
+
+    A single record larger than that goes alone; IP will have to cut it.
+    """
+    if len(records) <= mtu_bytes:
+        return [records] if records else []
+    packed: list[bytes] = []
+    start = end = 0
+    while end < len(records):
+        following = end + HEADER_BYTES + int.from_bytes(records[end + 11 : end + 13], "big")
+        if following - start > mtu_bytes and end > start:
+            packed.append(records[start:end])
+            start = end
+        end = following
+    packed.append(records[start:])
+    return packed
