@@ -103,4 +103,7 @@ def _content_type(request: Request[Any]) -> str | None:
 
 def _asks(request: Request[Any], name: str) -> bool:
     """Whether the query has a parameter, whatever its value."""
-    return any(parameter.partition("=")[0] == name for parameter in request.query)
+    for parameter in request.query:  # a loop: seldom entered, and then short
+        if parameter.partition("=")[0] == name:
+            return True
+    return False

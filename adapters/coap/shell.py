@@ -69,8 +69,7 @@ class CoapAdapter:
         self._conversations: dict[Association, Conversation] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0.0
-        self._soonest_s = min(settings.ack_delay_s or 1.0, 1.0)  # every other delay of the wire is longer
+        self._sweep_wait_max_s = min(settings.ack_delay_s or 1.0, 1.0)  # every other delay of the wire is longer
         self._is_draining = False
         self._idle = asyncio.Event()
 
@@ -234,16 +233,16 @@ class CoapAdapter:
     # timer, meters
 
     def _arm(self, now: float) -> None:
-        """See to it that `sweep` comes in time. What just began is due no sooner than `_soonest_s` from now."""
-        if self._timer is not None and self._timer_due <= now + self._soonest_s:
+        """See to it that `sweep` comes in time, without asking for each message what is due next.
+
+        While anything is due at all a timer runs, and never for longer than what begins now may take.
+        """
+        if self._timer is not None:
             return
         due = self._endpoint.next_due()
-        if due is None or (self._timer is not None and self._timer_due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = max(due, now + SWEEP_SPACING_S)
-        self._timer = asyncio.get_running_loop().call_later(self._timer_due - now, self.sweep)
+        if due is not None:
+            wait_s = max(SWEEP_SPACING_S, min(due - now, self._sweep_wait_max_s))
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.sweep)
 
     def _note_idle(self) -> None:
         if self._is_draining and self._endpoint.unanswered == 0:

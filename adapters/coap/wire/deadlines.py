@@ -28,9 +28,8 @@ class EqualDelays(Generic[T]):
         return None
 
     def add(self, thing: T, now: float) -> None:
-        """Start, or start again, the delay of a thing."""
+        """Start the delay of a thing that is not here."""
         self._due[thing] = now + self._delay_s
-        self._due.move_to_end(thing)
 
     def discard(self, thing: T) -> None:
         self._due.pop(thing, None)

@@ -1,0 +1,291 @@
+"""Acknowledgement, repetition, separate answers: RFC 7252 section 4 with a hand-wound clock."""
+
+from adapters.coap.wire.endpoint import Effects, Endpoint, Request, Send
+from adapters.coap.wire.exchanges import WireLimits
+from adapters.coap.wire.message import render
+from adapters.coap.wire.numbers import ACK, CHANGED, CON, EMPTY, GET, MAX_AGE, NON, RST, SIZE1
+from adapters.coap.wire.request import Answer
+from kernel.meters import Count
+from tests.support.coap import Reading, ack, datagram, limits, request, reset
+
+OK = Answer(CHANGED)
+
+
+class Bench:
+    """An endpoint with one or two open peers."""
+
+    def __init__(self, bounds: WireLimits | None = None, *, draw: float = 0.0) -> None:
+        self.repetitions, self.rejections = Count(), Count()
+        self.endpoint: Endpoint[str] = Endpoint(
+            limits=bounds or limits(), draw=lambda: draw, repetitions=self.repetitions, rejections=self.rejections
+        )
+        self.endpoint.open("peer")
+        self.endpoint.open("other")
+
+    def receive(self, raw: bytes, now: float = 0.0, key: str = "peer") -> Effects[str]:
+        return self.endpoint.receive(key, raw, now)
+
+    def take(self, raw: bytes, now: float = 0.0, key: str = "peer") -> Request[str]:
+        """The request a datagram must lead to."""
+        effects = self.receive(raw, now, key)
+        assert isinstance(effects[-1], Request)
+        return effects[-1]
+
+
+def sent(effects: Effects[str]) -> list[bytes]:
+    return [effect.datagram for effect in effects if isinstance(effect, Send)]
+
+
+def test_a_confirmable_request_is_answered_with_its_acknowledgement() -> None:
+    bench = Bench()
+    asked = bench.take(request("/t/x", message_id=0x1234, token=b"tok", query=["q"], payload=b"body"))
+    assert (asked.path, asked.query, asked.payload, asked.is_confirmable) == (("t", "x"), ("q",), b"body", True)
+    assert bench.endpoint.answer(asked.exchange, OK, 0.1) == [Send("peer", bytes.fromhex("63441234746f6b"))]
+
+
+def test_a_non_confirmable_request_is_answered_non_confirmably_under_our_own_message_ids() -> None:
+    bench = Bench(draw=0.5)
+    first = bench.take(request("/t", type_=NON, message_id=1, token=b"a"))
+    second = bench.take(request("/t", type_=NON, message_id=2, token=b"b"))
+    assert not first.is_confirmable
+    assert sent(bench.endpoint.answer(first.exchange, OK, 0.0)) == [render(NON, CHANGED, 0x8000, b"a")]
+    assert sent(bench.endpoint.answer(second.exchange, OK, 0.0)) == [render(NON, CHANGED, 0x8001, b"b")]
+
+
+def test_a_repetition_gets_the_same_answer_and_is_not_given_out_again() -> None:
+    bench = Bench()
+    raw = request("/t", message_id=7)
+    first = sent(bench.endpoint.answer(bench.take(raw).exchange, OK, 0.0))
+    assert bench.receive(raw, 1.0) == [Send("peer", first[0])]
+    assert bench.repetitions.total == 1
+
+
+def test_a_repetition_before_the_answer_gets_nothing() -> None:
+    bench = Bench()
+    raw = request("/t", message_id=7)
+    bench.take(raw)
+    assert not bench.receive(raw, 0.2)
+
+
+def test_a_repeated_non_confirmable_request_is_ignored() -> None:
+    bench = Bench()
+    raw = request("/t", type_=NON, message_id=7)
+    bench.endpoint.answer(bench.take(raw).exchange, OK, 0.0)
+    assert not bench.receive(raw, 1.0)
+
+
+def test_the_same_message_id_of_another_peer_is_another_request() -> None:
+    bench = Bench()
+    raw = request("/t", message_id=7)
+    bench.take(raw)
+    assert bench.take(raw, key="other").exchange.line.key == "other"
+
+
+def test_a_message_id_may_be_used_again_when_the_exchange_lifetime_is_over() -> None:
+    bench = Bench()
+    raw = request("/t", message_id=7)
+    bench.endpoint.answer(bench.take(raw, 0.0).exchange, OK, 1.0)
+    assert bench.endpoint.next_due() == 248.0
+    assert not isinstance(bench.receive(raw, 247.9)[0], Request)
+    assert not bench.endpoint.due(248.0)
+    assert bench.endpoint.remembered == 0
+    bench.take(raw, 248.0)
+
+
+def test_a_slow_answer_is_acknowledged_ahead_and_comes_on_its_own() -> None:
+    bench = Bench()
+    raw = request("/t", message_id=7, token=b"tk")
+    asked = bench.take(raw, 10.0)
+    assert bench.endpoint.next_due() == 10.5
+    assert not bench.endpoint.due(10.4)
+    assert bench.endpoint.due(10.5) == [Send("peer", bytes.fromhex("60000007"))]
+    assert bench.receive(raw, 11.0) == [Send("peer", bytes.fromhex("60000007"))]
+    assert sent(bench.endpoint.answer(asked.exchange, OK, 12.0)) == [render(CON, CHANGED, 0, b"tk")]
+    assert bench.receive(raw, 12.5) == [Send("peer", bytes.fromhex("60000007"))]
+    assert not bench.receive(ack(0), 13.0)
+    assert bench.endpoint.due(100.0) == []
+
+
+def test_without_an_ack_delay_every_answer_comes_on_its_own() -> None:
+    bench = Bench(limits(ack_delay_s=0))
+    effects = bench.receive(request("/t", message_id=7))
+    assert effects[0] == Send("peer", bytes.fromhex("60000007"))
+    assert isinstance(effects[1], Request)
+    assert Reading(sent(bench.endpoint.answer(effects[1].exchange, OK, 0.0))[0]).type == CON
+    assert len(bench.receive(request("/t", type_=NON, message_id=8))) == 1
+
+
+def test_a_separate_answer_is_sent_again_after_2_4_8_and_16_seconds_and_then_given_up() -> None:
+    bench = Bench(limits(ack_delay_s=0))
+    answer = sent(bench.endpoint.answer(bench.take(request("/t")).exchange, OK, 0.0))
+    moments = []
+    while (due := bench.endpoint.next_due()) is not None and due < 200:
+        if effects := bench.endpoint.due(due):
+            assert sent(effects) == answer
+            moments.append(due)
+    assert moments == [2.0, 6.0, 14.0, 30.0]
+    assert bench.endpoint.next_due() == 62.0 + 247.0
+
+
+def test_the_first_wait_is_stretched_by_chance_up_to_half_again() -> None:
+    bench = Bench(limits(ack_delay_s=0), draw=0.999)
+    bench.endpoint.answer(bench.take(request("/t")).exchange, OK, 0.0)
+    assert not bench.endpoint.due(2.9)
+    assert len(bench.endpoint.due(3.0)) == 1
+
+
+def test_a_reset_ends_a_separate_answer() -> None:
+    bench = Bench(limits(ack_delay_s=0))
+    bench.endpoint.answer(bench.take(request("/t")).exchange, OK, 0.0)
+    assert not bench.receive(reset(0), 1.0)
+    assert bench.endpoint.due(100.0) == []
+
+
+def test_acknowledgements_of_nothing_and_with_content_are_ignored() -> None:
+    bench = Bench(limits(ack_delay_s=0))
+    bench.endpoint.answer(bench.take(request("/t")).exchange, OK, 0.0)
+    assert not bench.receive(ack(99), 0.1)
+    assert not bench.receive(datagram(type_=ACK, code=CHANGED, message_id=0), 0.1)
+    assert not bench.receive(ack(0) + b"\x00", 0.1)
+    assert len(bench.endpoint.due(2.0)) == 1
+
+
+def test_our_message_ids_wrap_and_skip_one_still_on_its_way() -> None:
+    bench = Bench(limits(ack_delay_s=0), draw=0.99999999)
+    used = []
+    for message_id in (1, 2):
+        exchange = bench.take(request("/t", message_id=message_id)).exchange
+        used.append(Reading(sent(bench.endpoint.answer(exchange, OK, 0.0))[0]).message_id)
+    assert used == [0xFFFF, 0]
+    exchange = bench.take(request("/t", message_id=3)).exchange
+    exchange.line.next_message_id = 0xFFFF
+    assert Reading(sent(bench.endpoint.answer(exchange, OK, 0.0))[0]).message_id == 1
+
+
+def test_an_empty_confirmable_message_is_a_ping_and_gets_a_reset() -> None:
+    bench = Bench()
+    assert bench.receive(bytes.fromhex("4000abcd")) == [Send("peer", bytes.fromhex("7000abcd"))]
+
+
+def test_confirmable_messages_that_cannot_be_processed_get_a_reset() -> None:
+    bench = Bench()
+    broken = bytes.fromhex("40020001ff")
+    response, reserved = datagram(code=CHANGED, message_id=1), bytes.fromhex("40200001")
+    for raw in (broken, response, reserved):
+        assert bench.receive(raw) == [Send("peer", bytes.fromhex("70000001"))]
+    assert bench.rejections.total == 3
+    assert bench.endpoint.remembered == 0
+
+
+def test_non_confirmable_messages_that_cannot_be_processed_get_silence() -> None:
+    bench = Bench()
+    broken, empty = bytes.fromhex("50020001ff"), bytes.fromhex("50000001")
+    for raw in (broken, empty, datagram(type_=NON, code=CHANGED)):
+        assert not bench.receive(raw)
+
+
+def test_another_version_and_an_unknown_peer_are_ignored() -> None:
+    bench = Bench()
+    assert not bench.receive(b"\x80\x02\x00\x01")
+    assert not bench.receive(request("/t"), key="stranger")
+
+
+def test_an_unknown_critical_option_is_a_bad_option_where_confirmable_and_a_reset_where_not() -> None:
+    bench = Bench()
+    con = sent(bench.receive(datagram(options=[(9, b"")], token=b"t", message_id=1)))
+    non = sent(bench.receive(datagram(type_=NON, options=[(9, b"")], token=b"t", message_id=2)))
+    assert (Reading(con[0]).type, Reading(con[0]).spelled) == (ACK, "4.02")
+    assert non == [render(RST, EMPTY, 2)]
+    assert not bench.receive(datagram(type_=NON, options=[(9, b"")], token=b"t", message_id=2))
+
+
+def test_a_proxy_request_is_refused_even_where_not_confirmable() -> None:
+    bench = Bench()
+    answer = Reading(sent(bench.receive(datagram(type_=NON, options=[(35, b"coap://x/")])))[0])
+    assert (answer.type, answer.spelled) == (NON, "5.05")
+
+
+def test_a_payload_above_the_limit_is_refused_with_the_size_that_would_do() -> None:
+    bench = Bench(limits(payload_max_bytes=300))
+    answer = Reading(sent(bench.receive(request("/t", payload=b"x" * 301)))[0])
+    assert (answer.spelled, answer.option(SIZE1)) == ("4.13", b"\x01\x2c")
+    assert bench.take(request("/t", message_id=2, payload=b"x" * 300)).payload == b"x" * 300
+
+
+def test_an_unknown_method_is_left_to_the_adapter() -> None:
+    assert Bench().take(datagram(code=31)).method == 31
+
+
+def test_a_peers_oldest_answer_makes_room_for_its_next_request() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=2))
+    for message_id in (1, 2, 3):
+        exchange = bench.take(request("/t", message_id=message_id)).exchange
+        bench.endpoint.answer(exchange, OK, 0.0)
+    assert bench.endpoint.remembered == 2
+    assert not isinstance(bench.receive(request("/t", message_id=2))[0], Request)
+    bench.take(request("/t", message_id=1))
+
+
+def test_a_peer_with_too_many_open_requests_is_told_to_come_back() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=2))
+    first = bench.take(request("/t", message_id=1))
+    bench.take(request("/t", message_id=2))
+    con = Reading(sent(bench.receive(request("/t", message_id=3, token=b"x")))[0])
+    non = Reading(sent(bench.receive(request("/t", type_=NON, message_id=4, token=b"y")))[0])
+    assert (con.type, con.spelled, con.token, con.option(MAX_AGE)) == (ACK, "5.03", b"x", b"\x02")
+    assert (non.type, non.spelled, non.token) == (NON, "5.03", b"y")
+    bench.endpoint.answer(first.exchange, OK, 0.0)
+    bench.take(request("/t", message_id=3))
+
+
+def test_a_peer_that_acknowledges_nothing_keeps_no_more_than_its_share() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=2, ack_delay_s=0))
+    for message_id in (1, 2):
+        bench.endpoint.answer(bench.take(request("/t", message_id=message_id)).exchange, OK, 0.0)
+    assert Reading(sent(bench.receive(request("/t", message_id=3)))[0]).spelled == "5.03"
+
+
+def test_over_all_peers_the_oldest_answer_makes_room() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=4, exchanges_max=4))
+    for key in ("peer", "other"):
+        for message_id in (1, 2, 3):
+            exchange = bench.take(request("/t", message_id=message_id), key=key).exchange
+            bench.endpoint.answer(exchange, OK, 0.0)
+    assert bench.endpoint.remembered == 4
+    bench.take(request("/t", message_id=1))
+
+
+def test_where_every_exchange_is_open_a_request_is_turned_away() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=4, exchanges_max=4))
+    for message_id in range(4):
+        bench.take(request("/t", message_id=message_id))
+    answer = Reading(sent(bench.receive(request("/t", message_id=1), key="other"))[0])
+    assert answer.spelled == "5.03"
+
+
+def test_only_the_first_answer_counts() -> None:
+    bench = Bench()
+    exchange = bench.take(request("/t")).exchange
+    assert bench.endpoint.unanswered == 1
+    assert bench.endpoint.answer(exchange, OK, 0.0)
+    assert not bench.endpoint.answer(exchange, OK, 0.0)
+    assert bench.endpoint.unanswered == 0
+
+
+def test_closing_a_peer_forgets_all_of_it() -> None:
+    bench = Bench(limits(ack_delay_s=0.5))
+    answered = bench.take(request("/t", message_id=1)).exchange
+    bench.endpoint.answer(answered, OK, 0.0)
+    separate = bench.take(request("/t", message_id=2)).exchange
+    bench.endpoint.due(0.5)
+    bench.endpoint.answer(separate, OK, 0.6)
+    waiting = bench.take(request("/t", message_id=3), 0.7).exchange
+    bench.receive(request("/t", message_id=4, options=[(27, b"\x08")], payload=b"x" * 16), 0.7)
+    assert bench.endpoint.unfinished_bodies == 1
+
+    bench.endpoint.close("peer")
+    bench.endpoint.close("peer")
+    assert not bench.endpoint.answer(waiting, OK, 0.8)
+    assert bench.endpoint.next_due() is None
+    assert (bench.endpoint.remembered, bench.endpoint.unanswered, bench.endpoint.unfinished_bodies) == (0, 0, 0)
+    assert not bench.receive(request("/t", message_id=5, code=GET))
