@@ -5,12 +5,15 @@ tenant, SNI decides among several; then any valid anchor of that tenant may end 
 through to another tenant. The same code answers a handshake and `tuhono explain`.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kernel.errors import Refused
+from kernel.clock import Clock
+from kernel.errors import Refused, Unavailable
 from kernel.ids import TenantId
+from kernel.log import fields
 from pki.certificates import Certificate, CertificateCache
 from pki.chains import Check, PathRules, judge
 from pki.errors import (
@@ -26,6 +29,8 @@ from tenant.anchors import AnchorIndex
 from tenant.directory import TenantDirectory
 from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguous, UntrustedIssuer
 from tenant.model import TrustAnchor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +53,27 @@ class TrustJudge:
     """Judges presented chains against the anchors of all tenants."""
 
     def __init__(
-        self, *, anchors: AnchorIndex, tenants: TenantDirectory, certificates: CertificateCache, rules: PathRules
+        self,
+        *,
+        anchors: AnchorIndex,
+        tenants: TenantDirectory,
+        certificates: CertificateCache,
+        rules: PathRules,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._anchors = anchors
         self._tenants = tenants
         self._certificates = certificates
         self._rules = rules
+
+    def judge_now(self, chain_der: Sequence[bytes], server_name: str | None) -> TrustVerdict:
+        """Judge inside a handshake, by what any process has committed before it."""
+        try:
+            self._tenants.catch_up()
+        except Unavailable as fault:
+            log.error("anchors.stale", extra=fields(code=fault.code, detail=str(fault)))
+        return self.judge(chain_der, server_name, at=self._clock.now())
 
     def judge(
         self, chain_der: Sequence[bytes], server_name: str | None, *, at: datetime, explain: bool = False
