@@ -1,9 +1,7 @@
 """Any packets in any chunks come out as they went in; any bytes at all end in nothing but a WireFault."""
 
-from contextlib import suppress
-
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.mqtt.wire.connection import CLOSED, Connection, Limits
@@ -12,7 +10,7 @@ from adapters.mqtt.wire.effects import Admit, Delivery, Send
 from adapters.mqtt.wire.errors import WireFault
 from adapters.mqtt.wire.packets import Packet
 from adapters.mqtt.wire.reasons import SUCCESS
-from tests.support.mqtt_client import answers, connects, encode, followers
+from tests.support.mqtt_client import answers, connect, connects, encode, followers, publish
 
 VERSIONS = st.sampled_from([4, 5])
 LIMITS = Limits(
@@ -35,6 +33,7 @@ def conversations(draw: st.DrawFn) -> tuple[int, list[Packet]]:
     return version, [draw(connects(version)), *draw(st.lists(followers(version), max_size=6))]
 
 
+@settings(max_examples=60)
 @given(conversations(), st.integers(1, 64))
 def test_chunks_of_any_size_yield_the_packets_that_were_sent(
     conversation: tuple[int, list[Packet]], chunk_bytes: int
@@ -50,6 +49,7 @@ def test_chunks_of_any_size_yield_the_packets_that_were_sent(
     assert cutter.held_bytes == 0
 
 
+@settings(max_examples=60)
 @given(conversations(), st.lists(st.integers(0, 63), max_size=8))
 def test_packets_taken_now_and_then_are_the_packets_that_were_sent(
     conversation: tuple[int, list[Packet]], cuts: list[int]
@@ -59,7 +59,8 @@ def test_packets_taken_now_and_then_are_the_packets_that_were_sent(
     cutter = decoder()
     received: list[Packet] = []
     for cut in cuts:
-        cutter.feed(wire[:cut]) if cut else None
+        if wire[:cut]:
+            cutter.feed(wire[:cut])
         wire = wire[cut:]
         packet = cutter.next_packet()
         received += [] if packet is None else [packet]
@@ -84,6 +85,7 @@ def test_any_bytes_give_packets_or_one_fault_that_repeats(chunks: list[bytes]) -
             break
 
 
+@settings(max_examples=60)
 @given(conversations(), st.data())
 def test_a_conversation_with_a_flipped_byte_never_leads_out_of_the_protocol(
     conversation: tuple[int, list[Packet]], data: st.DataObject
@@ -113,26 +115,20 @@ def test_a_conversation_with_a_flipped_byte_never_leads_out_of_the_protocol(
 @given(VERSIONS, st.data())
 def test_pubacks_come_in_the_order_of_the_messages_however_they_are_settled(version: int, data: st.DataObject) -> None:
     connection = Connection(LIMITS, 0.0)
-    cutter = decoder()
-    cutter.feed(b"".join(encode(packet, version) for packet in [data.draw(connects(version))]))
-    packet = cutter.next_packet()
-    assert packet is not None
-    with suppress(WireFault):
-        connection.receive(packet, 0.0)
-        connection.accept(0.0)
-        sent = data.draw(st.lists(followers(version), max_size=12))
-        waiting: list[Delivery] = []
-        expected: list[int] = []
-        out = b""
-        for message in sent:
-            if not connection.takes_packets:
-                break
-            effect = connection.receive(message, 0.0)
-            if isinstance(effect, Delivery):
-                waiting.append(effect)
-                expected += [effect.publish.packet_id] if effect.publish.qos == 1 else []
-        for delivery in data.draw(st.permutations(waiting)):
-            out += connection.settle(delivery, SUCCESS)
-        if connection.state != CLOSED:
-            assert [int.from_bytes(body[:2], "big") for _, body in answers(out)] == expected
-            assert connection.outstanding == 0
+    connection.receive(connect(version), 0.0)
+    connection.accept(0.0)
+    in_flight: list[Delivery] = []
+    sent: list[int] = []
+    out = b""
+    for is_message in data.draw(st.lists(st.booleans(), max_size=30)):
+        if is_message and connection.outstanding < LIMITS.unacknowledged_max:
+            sent.append(len(sent) + 1)
+            effect = connection.receive(publish(qos=1, packet_id=len(sent)), 0.0)
+            assert isinstance(effect, Delivery)
+            in_flight.append(effect)
+        elif in_flight:
+            out += connection.settle(in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1))), SUCCESS)
+    for delivery in data.draw(st.permutations(in_flight)):
+        out += connection.settle(delivery, SUCCESS)
+    assert [int.from_bytes(body, "big") for _, body in answers(out)] == sent
+    assert connection.outstanding == 0

@@ -202,9 +202,11 @@ def connects(version: int) -> st.SearchStrategy[p.Connect]:
     )
     if version == 5:
         return made
-    return made.filter(
-        lambda it: (it.clean_start or it.client_id != "") and (it.user_name is not None or not it.password)
-    )
+    return made.filter(_is_of_3_1_1)
+
+
+def _is_of_3_1_1(made: p.Connect) -> bool:
+    return bool(made.clean_start or made.client_id) and (made.user_name is not None or made.password is None)
 
 
 @st.composite
