@@ -20,4 +20,5 @@ class MessagingSettings:
     retention_max_bytes: int = setting(
         10_737_418_240, "bytes of the log's file; the oldest messages make room", minimum=1_048_576
     )
+    retention_interval_s: float = setting(10.0, "seconds between two looks for messages too old", minimum=0.01)
     defaults_enabled: bool = setting(True, "whether default properties of tenant and device are added to messages")

@@ -13,6 +13,7 @@ highest position is emptied, never deleted: it is what positions continue from.
 import os
 import sqlite3
 import tempfile
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from messaging.errors import LogTooNew, LogUnavailable
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x7475686F  # "tuho": what `file` and we recognise a log by
 WAL_BYTES_MAX = 67_108_864  # the write-ahead log's file is cut back to this after a checkpoint
+BUSY_STEP_S = 0.0005  # between two attempts at a turn to write
 
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -67,15 +69,58 @@ def create_log(path: Path) -> None:
         raise LogUnavailable(f"cannot create message log {path}: {fault}") from fault
 
 
-def open_log(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
-    """A connection in autocommit, for any one thread at a time, that flushes every commit to disk.
+class LogConnection(sqlite3.Connection):
+    """A connection in autocommit that can wait for its turn to write.
+
+    SQLite's own wait asks again ever more rarely, up to every 100 ms: beside a busy writer in another process that
+    made one message in a thousand wait 130 ms. Asking every 0.5 ms brings that to 10 ms.
+    """
+
+    begin_attempts = 1
+
+    def begin(self) -> None:
+        """Start a transaction that writes. Raises sqlite3.OperationalError when the turn never came."""
+        for attempt in range(1, self.begin_attempts + 1):
+            try:
+                self.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as fault:
+                if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == self.begin_attempts:
+                    raise
+            time.sleep(BUSY_STEP_S)
+
+
+class Transaction:
+    """A block that writes: all of it is committed, or none when it raises. sqlite3.Error passes through."""
+
+    def __init__(self, connection: LogConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.begin()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:  # SQLite itself undoes some failures, a full disk among them
+                self._connection.execute("ROLLBACK")
+
+
+def open_log(path: Path, *, busy_timeout_s: float) -> LogConnection:
+    """A connection for any one thread at a time that flushes every commit to disk.
 
     Raises LogTooNew for a later release's log, LogUnavailable where there is no log or it cannot be opened.
     """
-    address = f"file:{quote(str(path))}?mode=rw"
     try:
         connection = sqlite3.connect(
-            address, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_s
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=busy_timeout_s,
+            factory=LogConnection,
         )
     except sqlite3.Error as fault:
         raise LogUnavailable(f"cannot open message log {path}: {fault}") from fault
@@ -92,7 +137,15 @@ def open_log(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+def open_log_to_write(path: Path, *, busy_timeout_s: float) -> LogConnection:
+    """The same for one who writes all the time: it takes its turn soon after another writer is done."""
+    connection = open_log(path, busy_timeout_s=busy_timeout_s)
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.begin_attempts = max(1, round(busy_timeout_s / BUSY_STEP_S))
+    return connection
+
+
+def _recognise(connection: LogConnection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         raise LogUnavailable(f"{path} is not a message log")
@@ -108,26 +161,3 @@ def _flush_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Transaction:
-    """A block that writes: BEGIN IMMEDIATE … COMMIT, or all undone when it raises. sqlite3.Error passes through."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-            finally:
-                self._undo()
-        else:
-            self._undo()
-
-    def _undo(self) -> None:
-        if self._connection.in_transaction:  # SQLite itself undoes some failures, a full disk among them
-            self._connection.execute("ROLLBACK")

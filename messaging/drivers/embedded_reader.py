@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kernel.clock import Clock, milliseconds
 from kernel.ids import TenantId
-from messaging.drivers.embedded_file import Transaction, create_log, open_log
+from messaging.drivers.embedded_file import LogConnection, Transaction, create_log, open_log
 from messaging.drivers.embedded_records import decode_group
 from messaging.errors import LogUnavailable, TooManyCursors
 from messaging.message import KeptMessage
@@ -25,7 +25,7 @@ CURSOR_NAME_MAX_CHARS = 256
 BUSY_TIMEOUT_S = 10.0
 
 _ROWS = "SELECT last_position, tenants, messages, payloads FROM kept WHERE last_position > ? ORDER BY 1 LIMIT ?"
-_ROWS_OF_TENANT = """
+ROWS_OF_TENANT = """
 SELECT kept.last_position, tenants, messages, payloads FROM kept_by_tenant AS tenant
 JOIN kept ON kept.last_position = tenant.last_position
 WHERE tenant.last_position > ? AND tenant.tenant_id = ? ORDER BY tenant.last_position LIMIT ?
@@ -50,7 +50,7 @@ class EmbeddedLog:
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: LogConnection | None = None
         self._times_opened = 0
 
     def read(self, *, after: int, limit: int, tenant_id: TenantId | None = None) -> Sequence[KeptMessage]:
@@ -126,7 +126,7 @@ class EmbeddedLog:
             self._disconnect()
 
     @contextmanager
-    def _opened(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
+    def _opened(self, *, create: bool = False) -> Iterator[LogConnection | None]:
         """The connection, to one thread at a time; None where there is no file. Forgotten after a failure."""
         with self._lock:
             try:
@@ -150,14 +150,14 @@ class EmbeddedLog:
             connection.close()
 
 
-def _messages_after(connection: sqlite3.Connection, after: int, tenant_id: TenantId | None) -> Iterator[KeptMessage]:
+def _messages_after(connection: LogConnection, after: int, tenant_id: TenantId | None) -> Iterator[KeptMessage]:
     """Every message behind `after`, in order. Holds one row in memory, and the log open for a step at most."""
     behind = after
     while True:
         if tenant_id is None:
             rows = connection.execute(_ROWS, (behind, STEP_ROWS_MAX))
         else:
-            rows = connection.execute(_ROWS_OF_TENANT, (behind, tenant_id, STEP_ROWS_MAX))
+            rows = connection.execute(ROWS_OF_TENANT, (behind, tenant_id, STEP_ROWS_MAX))
         count = 0
         try:
             for row in rows:

@@ -6,9 +6,8 @@ bytes holds to within what is written between two steps. It does not shrink when
 """
 
 import json
-import sqlite3
 
-from messaging.drivers.embedded_file import Transaction
+from messaging.drivers.embedded_file import LogConnection, Transaction
 
 STEP_ROWS_MAX = 256
 
@@ -22,7 +21,7 @@ WHERE kept_ms < ? AND (count > 0 OR last_position < (SELECT max(last_position) F
 _EMPTY = "UPDATE kept SET count = 0, tenants = '[]', messages = '[]', payloads = x'' WHERE last_position = ?"
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
+def used_bytes(connection: LogConnection) -> int:
     """Of the log's file, without the pages that wait to be filled again."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
@@ -30,7 +29,7 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * page_bytes)
 
 
-def drop_oldest(connection: sqlite3.Connection) -> bool:
+def drop_oldest(connection: LogConnection) -> bool:
     """One step that makes room whatever the age. False when only the newest row is left, which stays."""
     with Transaction(connection):
         rows: list[_Row] = connection.execute(_OLDEST, (STEP_ROWS_MAX + 1,)).fetchall()
@@ -39,7 +38,7 @@ def drop_oldest(connection: sqlite3.Connection) -> bool:
     return bool(old)
 
 
-def drop_older_than(connection: sqlite3.Connection, cutoff_ms: int) -> bool:
+def drop_older_than(connection: LogConnection, cutoff_ms: int) -> bool:
     """One step that removes what was kept before `cutoff_ms`. False when it found nothing of that age."""
     if not connection.execute(_OLDER, (STEP_ROWS_MAX, cutoff_ms)).fetchall():  # mostly; takes no write lock
         return False
@@ -54,11 +53,11 @@ def drop_older_than(connection: sqlite3.Connection, cutoff_ms: int) -> bool:
     return True
 
 
-def _delete(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+def _delete(connection: LogConnection, rows: list[_Row]) -> None:
     connection.executemany("DELETE FROM kept WHERE last_position = ?", [(position,) for position, _ in rows])
     _forget_tenants(connection, rows)
 
 
-def _forget_tenants(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+def _forget_tenants(connection: LogConnection, rows: list[_Row]) -> None:
     pairs = [(tenant_id, position) for position, tenants in rows for tenant_id in json.loads(tenants)]
     connection.executemany("DELETE FROM kept_by_tenant WHERE tenant_id = ? AND last_position = ?", pairs)

@@ -16,7 +16,7 @@ from conf.messaging import MessagingSettings
 from kernel.clock import Clock, milliseconds
 from kernel.errors import Unavailable
 from kernel.log import fields
-from messaging.drivers.embedded_file import Transaction, create_log, open_log
+from messaging.drivers.embedded_file import LogConnection, Transaction, create_log, open_log_to_write
 from messaging.drivers.embedded_records import Group, encode_group, split_into_groups
 from messaging.drivers.embedded_retention import drop_older_than, drop_oldest, used_bytes
 from messaging.errors import NorthboundUnavailable
@@ -25,7 +25,6 @@ from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
 
-RETENTION_INTERVAL_S = 10.0  # how often age is looked at, and how long an idle thread sleeps
 RETENTION_SHARE = 64  # size is looked at after each such share of its bound was written
 RETENTION_CHECK_BYTES_MAX = 4_194_304
 
@@ -68,7 +67,7 @@ class LogWriter:
         self._written = written
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="message-log", daemon=True)
-        self._connection: sqlite3.Connection | None = None
+        self._connection: LogConnection | None = None
         self._retention_due_s = 0.0
         self._used_bytes: float = math.inf  # at the last look
         self._check_bytes = min(settings.retention_max_bytes // RETENTION_SHARE, RETENTION_CHECK_BYTES_MAX)
@@ -95,7 +94,7 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             try:
-                batch = self._queue.get(timeout=RETENTION_INTERVAL_S)
+                batch = self._queue.get(timeout=self._settings.retention_interval_s)
             except Empty:
                 self._retain()
                 continue
@@ -141,7 +140,7 @@ class LogWriter:
                 self._retain_size()
             now_s = self._clock.monotonic()
             if now_s >= self._retention_due_s:
-                self._retention_due_s = now_s + RETENTION_INTERVAL_S
+                self._retention_due_s = now_s + self._settings.retention_interval_s
                 self._retain_age()
         except Exception as fault:
             log.error("message-log.retention-failed", extra=fields(reason=str(fault)))
@@ -169,10 +168,10 @@ class LogWriter:
                 self._retention_due_s = 0.0  # devices wait: one step a batch until all is gone
                 break
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> LogConnection:
         if self._connection is None:
             create_log(self._path)
-            self._connection = open_log(self._path, busy_timeout_s=self._settings.busy_timeout_s)
+            self._connection = open_log_to_write(self._path, busy_timeout_s=self._settings.busy_timeout_s)
         return self._connection
 
     def _disconnect(self) -> None:
