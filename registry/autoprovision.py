@@ -1,9 +1,9 @@
 """A trusted stranger becomes a device, exactly once (hono-registry 5.1).
 
-`provision` carries out what registry/plan.py found. Device, registration, credential, audit row and the queued event are one transaction of the store; the
-event is then handed to the message engine, and only when that holds it does the connection proceed. An
-event that could not be kept is sent again: at the device's next connection, and by `run` in the
-background. Consumers may therefore see it twice, and never miss it.
+`provision` carries out what registry/plan.py found. Device, registration, credential, audit row and the
+queued event are one transaction of the store; the event is then handed to the message engine, and only
+when that holds it does the connection proceed. An event that could not be kept is sent again: at the
+device's next connection, and by `run` in the background. Consumers may see it twice, and never miss it.
 """
 
 import asyncio

@@ -42,8 +42,8 @@ class ProvisioningMeter:
         bucket.filled_at = now
         if bucket.tokens < 1.0:
             raise ProvisioningRateExceeded(
-                f"trust anchor {anchor.anchor_id!r} of tenant {anchor.tenant_id!r} provisions more than {per_s:g} devices"
-                " per second"
+                f"trust anchor {anchor.anchor_id!r} of tenant {anchor.tenant_id!r} provisions more than"
+                f" {per_s:g} devices per second"
             )
         bucket.tokens -= 1.0
 
