@@ -8,24 +8,52 @@ are read at once; everything else when it is first asked for, because most conne
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
+from typing import TypeVar
 
 from pki import der
 from pki import extensions as known
 from pki.errors import CertificateUnreadable, NameUnreadable
-from pki.extensions import Extension
+from pki.extensions import Extension, GeneralName
 from pki.keys import IssuerKey, KeyFacts, read_key_facts
-from pki.layout import read_certificate
+from pki.layout import Parts, read_certificate
 from pki.name_constraints import NameConstraints, read_name_constraints
 from pki.names import Name, format_name, read_name
 from pki.signatures import SignatureAlgorithm, read_signature_algorithm, verifies
 
+T = TypeVar("T")
+_ASCII_NAMES = (known.EMAIL_NAME, known.DNS_NAME, known.URI_NAME)
 _CONTROL_BYTES = bytes((*range(0x20), 0x7F))
 
 
 class Certificate:
-    """What the rest of the code reads of an X.509 certificate. Never changes; equal where the DER is equal."""
+    """What the rest of the code reads of an X.509 certificate. Never changes; equal where the DER is equal.
+
+    An extension that is absent reads as None. One that cannot be read never reads as permission: it is an empty
+    key usage or purpose, no CA flag, and where a rule has to tell the difference a member of its own says so.
+    """
+
+    __slots__ = (
+        "_issuer_key",
+        "_name_constraints",
+        "_not_signed_with",
+        "_parts",
+        "_signed_with",
+        "_subject",
+        "algorithm",
+        "alternative_names",
+        "basic_constraints",
+        "der",
+        "fingerprint_hex",
+        "issuer_dn",
+        "key_facts",
+        "key_usage",
+        "not_after",
+        "not_before",
+        "purposes",
+        "subject_dn",
+        "unknown_critical",
+    )
 
     der: bytes
     fingerprint_hex: str  # SHA-256 of the DER, lower case
@@ -33,12 +61,17 @@ class Certificate:
     issuer_dn: str
     not_before: datetime  # aware, UTC
     not_after: datetime
+    algorithm: SignatureAlgorithm | None  # None: unreadable, or told differently inside and outside
+    key_facts: KeyFacts | None  # None: unreadable
+    basic_constraints: tuple[bool, int | None] | None  # CA flag, path length
+    key_usage: int | None  # bits as in pki/extensions.py; 0: unreadable, or none at all
+    purposes: frozenset[bytes] | None  # extended key usages; empty: unreadable, or none at all
+    alternative_names: tuple[GeneralName, ...] | None  # None: unreadable, or not the characters their kind allows
+    unknown_critical: str | None  # OID of a critical extension not understood, or of unreadable basic constraints
 
     def __init__(self, certificate_der: bytes, *, fingerprint_hex: str | None = None) -> None:
         """Raises CertificateUnreadable or NameUnreadable."""
         self.der = certificate_der
-        self._signed_with: bytes | None = None
-        self._not_signed_with: bytes | None = None
         self.fingerprint_hex = fingerprint_hex or sha256(certificate_der).hexdigest()
         try:
             self._parts = parts = read_certificate(certificate_der)
@@ -51,6 +84,34 @@ class Certificate:
             self.issuer_dn = format_name(parts.issuer_der)
         except NameUnreadable as fault:
             raise NameUnreadable(f"certificate {self.fingerprint_hex}: {fault}") from fault
+        self.algorithm = _algorithm(parts)
+        self.key_facts = _or_else(read_key_facts, parts.public_key_der, None)
+        self._read_extensions(parts.extensions)
+        self._subject: Name | None = None
+        self._issuer_key: IssuerKey | None = None
+        self._name_constraints: NameConstraints | None = None
+        self._signed_with: bytes | None = None
+        self._not_signed_with: bytes | None = None
+
+    def _read_extensions(self, present: Mapping[bytes, Extension]) -> None:
+        self.basic_constraints = None
+        self.key_usage = None
+        self.purposes = None
+        self.alternative_names = ()
+        self.unknown_critical = None
+        for oid, extension in present.items():
+            if oid == known.BASIC_CONSTRAINTS:
+                self.basic_constraints = _or_else(known.read_basic_constraints, extension.content, None)
+                if self.basic_constraints is None:
+                    self.unknown_critical = _oid_shown(oid)
+            elif oid == known.KEY_USAGE:
+                self.key_usage = _or_else(known.read_key_usage, extension.content, 0)
+            elif oid == known.EXTENDED_KEY_USAGE:
+                self.purposes = _or_else(known.read_purposes, extension.content, frozenset[bytes]())
+            elif oid == known.ALTERNATIVE_NAMES:
+                self.alternative_names = _or_else(_read_alternative_names, extension.content, None)
+            elif extension.critical and oid not in known.UNDERSTOOD:
+                self.unknown_critical = _oid_shown(oid)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der
@@ -89,22 +150,16 @@ class Certificate:
         """Whether subject and issuer have one name."""
         return self.subject_dn == self.issuer_dn
 
-    @cached_property
+    @property
     def subject(self) -> Name:
-        return read_name(self.subject_der)
+        if self._subject is None:
+            self._subject = read_name(self.subject_der)
+        return self._subject
 
-    @cached_property
+    @property
     def serial_hex(self) -> str:
         """Lower case, no leading zeros, no sign: a negative number shows its octets as they are encoded."""
         return self._parts.serial.hex().lstrip("0") or "0"
-
-    @cached_property
-    def key_facts(self) -> KeyFacts | None:
-        """None where the key cannot be read."""
-        try:
-            return read_key_facts(self.public_key_der)
-        except der.DerFault:
-            return None
 
     @property
     def key_type(self) -> str:
@@ -115,113 +170,40 @@ class Certificate:
     def key_bits(self) -> int:
         return self.key_facts.bits if self.key_facts else 0
 
-    @cached_property
+    @property
     def issuer_key(self) -> IssuerKey:
         """The certificate's own key, for verifying what it issued."""
-        return IssuerKey(self.public_key_der)
-
-    @cached_property
-    def algorithm(self) -> SignatureAlgorithm | None:
-        """How it was signed; None where that cannot be read, or is told differently inside and outside."""
-        if self._parts.inner_algorithm_der != self._parts.outer_algorithm_der:
-            return None
-        try:
-            return read_signature_algorithm(self._parts.inner_algorithm_der)
-        except der.DerFault:
-            return None
+        if self._issuer_key is None:
+            self._issuer_key = IssuerKey(self.public_key_der)
+        return self._issuer_key
 
     @property
     def signature_algorithm(self) -> str:
         return self.algorithm.name if self.algorithm else "unreadable"
-
-    @cached_property
-    def basic_constraints(self) -> tuple[bool, int | None] | None:
-        """CA flag and path length; None where there is no such extension or it cannot be read."""
-        extension = self.extensions.get(known.BASIC_CONSTRAINTS)
-        if extension is None:
-            return None
-        try:
-            return known.read_basic_constraints(extension.content)
-        except der.DerFault:
-            return None
 
     @property
     def is_ca(self) -> bool:
         """Whether its CA flag is set. Certificates of version 1 have none."""
         return self.basic_constraints is not None and self.basic_constraints[0]
 
-    @cached_property
-    def key_usage(self) -> int | None:
-        """Bits as in pki/extensions.py; None where there is no such extension, 0 where it cannot be read."""
-        extension = self.extensions.get(known.KEY_USAGE)
-        if extension is None:
-            return None
-        try:
-            return known.read_key_usage(extension.content)
-        except der.DerFault:
-            return 0
-
-    @cached_property
-    def purposes(self) -> frozenset[bytes] | None:
-        """Extended key usages; None where there is no such extension, none at all where it cannot be read."""
-        extension = self.extensions.get(known.EXTENDED_KEY_USAGE)
-        if extension is None:
-            return None
-        try:
-            return known.read_purposes(extension.content)
-        except der.DerFault:
-            return frozenset()
-
-    @cached_property
-    def critical_unknown(self) -> str | None:
-        """Dotted OID of a critical extension nobody here understands, or of basic constraints nobody can read."""
-        for oid, extension in self.extensions.items():
-            if extension.critical and oid not in known.UNDERSTOOD:
-                return _oid_shown(oid)
-        if known.BASIC_CONSTRAINTS in self.extensions and self.basic_constraints is None:
-            return _oid_shown(known.BASIC_CONSTRAINTS)
-        return None
-
-    @cached_property
+    @property
     def name_constraints(self) -> NameConstraints | None:
         """None where there is no such extension. Raises DerFault or NameUnreadable."""
-        extension = self.extensions.get(known.NAME_CONSTRAINTS)
-        return None if extension is None else read_name_constraints(extension.content)
+        if self._name_constraints is None:
+            extension = self.extensions.get(known.NAME_CONSTRAINTS)
+            self._name_constraints = None if extension is None else read_name_constraints(extension.content)
+        return self._name_constraints
 
-    @cached_property
+    @property
     def subject_key_id(self) -> bytes | None:
         """Only a hint: which of several issuers of one name to try first."""
-        return self._key_id(known.SUBJECT_KEY_ID, known.read_key_id)
+        extension = self.extensions.get(known.SUBJECT_KEY_ID)
+        return None if extension is None else _or_else(known.read_key_id, extension.content, None)
 
-    @cached_property
+    @property
     def authority_key_id(self) -> bytes | None:
-        return self._key_id(known.AUTHORITY_KEY_ID, known.read_authority_key_id)
-
-    def _key_id(self, oid: bytes, read: Callable[[bytes], bytes | None]) -> bytes | None:
-        extension = self.extensions.get(oid)
-        try:
-            return None if extension is None else read(extension.content)
-        except der.DerFault:
-            return None
-
-    @cached_property
-    def alternative_names(self) -> tuple[tuple[int, bytes], ...] | None:
-        """Tag and content of each subject alternative name.
-
-        None where the extension cannot be read, or a name that should be ASCII holds other bytes or control
-        characters.
-        """
-        extension = self.extensions.get(known.ALTERNATIVE_NAMES)
-        if extension is None:
-            return ()
-        try:
-            names = known.read_general_names(extension.content)
-        except der.DerFault:
-            return None
-        ascii_tags = (known.EMAIL_NAME, known.DNS_NAME, known.URI_NAME)
-        if all(tag not in ascii_tags or _is_ascii_text(content) for tag, content in names):
-            return names
-        return None
+        extension = self.extensions.get(known.AUTHORITY_KEY_ID)
+        return None if extension is None else _or_else(known.read_authority_key_id, extension.content, None)
 
     @property
     def san_dns(self) -> tuple[str, ...]:
@@ -297,8 +279,26 @@ class CertificateCache:
         return certificate
 
 
-def _is_ascii_text(content: bytes) -> bool:
-    return content.isascii() and content.translate(None, _CONTROL_BYTES) == content
+def _or_else(read: Callable[[bytes], T], content: bytes, unreadable: T) -> T:
+    try:
+        return read(content)
+    except der.DerFault:
+        return unreadable
+
+
+def _algorithm(parts: Parts) -> SignatureAlgorithm | None:
+    if parts.inner_algorithm_der != parts.outer_algorithm_der:
+        return None
+    return _or_else(read_signature_algorithm, parts.inner_algorithm_der, None)
+
+
+def _read_alternative_names(content: bytes) -> tuple[GeneralName, ...]:
+    """Raises DerFault also for a name that should be ASCII and holds other bytes or control characters."""
+    names = known.read_general_names(content)
+    for tag, name in names:
+        if tag in _ASCII_NAMES and not (name.isascii() and name.translate(None, _CONTROL_BYTES) == name):
+            raise der.DerFault("characters that such a name may not hold")
+    return names
 
 
 def _oid_shown(oid: bytes) -> str:

@@ -47,6 +47,10 @@ def read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """Where the content of the element at `at` starts and ends; it must have this tag."""
+    if end - at >= 2 and data[at] == tag and (length := data[at + 1]) < 0x80:  # nearly all there are
+        stop = at + 2 + length
+        if stop <= end:
+            return at + 2, stop
     found, start, stop = read(data, at, end)
     if found != tag:
         raise DerFault(f"tag {found:#04x} where {tag:#04x} belongs")

@@ -4,8 +4,9 @@ One extension that cannot be read says nothing about the others, so every reader
 own and the rule that needed it decides what that means.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from pki import der
 
@@ -52,10 +53,16 @@ IP_NAME = 0x87
 
 _DEFAULT_FALSE = b"\x00"
 _CERTIFICATE_EXTENSIONS_MAX = 256
+_REMEMBERED_MAX = 256
+_REMEMBERED_MAX_BYTES = 128
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+GeneralName = tuple[int, bytes]  # tag, which tells the kind, and content
+
+
+class Extension(NamedTuple):
     """One extension as it stands in the certificate."""
 
     critical: bool
@@ -89,6 +96,13 @@ def read_extensions(content: bytes) -> Mapping[bytes, Extension]:
     return found
 
 
+def remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """The same reader, remembering its results: a fleet's certificates hold the same few short values over and over."""
+    short = lru_cache(maxsize=_REMEMBERED_MAX)(read)
+    return lambda content: short(content) if len(content) <= _REMEMBERED_MAX_BYTES else read(content)
+
+
+@remembered
 def read_basic_constraints(content: bytes) -> tuple[bool, int | None]:
     """Whether a CA, and the path length if there is one."""
     is_ca = False
@@ -109,6 +123,7 @@ def read_basic_constraints(content: bytes) -> tuple[bool, int | None]:
     return is_ca, path_length
 
 
+@remembered
 def read_key_usage(content: bytes) -> int:
     """The bits, first usage as least significant."""
     bits = der.whole(content, der.BIT_STRING)
@@ -121,20 +136,20 @@ def read_key_usage(content: bytes) -> int:
     return used
 
 
+@remembered
 def read_purposes(content: bytes) -> frozenset[bytes]:
     """Object identifiers (content bytes) of the extended key usage; at least one."""
     purposes = set()
     for tag, oid in der.elements(der.whole(content, der.SEQUENCE)):
-        if tag != der.OID:
+        if tag != der.OID or not oid or oid[-1] & 0x80:
             raise der.DerFault("a purpose that is no object identifier")
-        der.oid_text(oid)
         purposes.add(oid)
     if not purposes:
         raise der.DerFault("no purpose at all")
     return frozenset(purposes)
 
 
-def read_general_names(content: bytes) -> tuple[tuple[int, bytes], ...]:
+def read_general_names(content: bytes) -> tuple[GeneralName, ...]:
     """Tag and content of each alternative name; at least one. Character rules are the reader's concern."""
     names = tuple(der.elements(der.whole(content, der.SEQUENCE)))
     if not names or not all(tag & 0xC0 == 0x80 for tag, _ in names):

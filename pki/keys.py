@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from pki import der
+from pki.extensions import remembered
 
 VerificationKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 _VERIFICATION_KEYS = (
@@ -66,7 +67,7 @@ def read_key_facts(public_key_der: bytes) -> KeyFacts:
         raise der.DerFault("no whole number of octets in the key")
     oid = public_key_der[oid_start:oid_end]
     if oid == _EC_OID:
-        return _curve_facts(public_key_der, oid_end, algorithm_end)
+        return _read_curve(public_key_der[oid_end:algorithm_end])
     if oid in _RSA_OIDS:
         return KeyFacts(RSA, _modulus_bits(public_key_der, key_start + 1, key_end))
     if oid in _EDWARDS:
@@ -74,13 +75,14 @@ def read_key_facts(public_key_der: bytes) -> KeyFacts:
     return KeyFacts(der.oid_text(oid), 0)
 
 
-def _curve_facts(public_key_der: bytes, at: int, end: int) -> KeyFacts:
-    tag, start, stop = der.read(public_key_der, at, end)
+@remembered
+def _read_curve(parameters_der: bytes) -> KeyFacts:
+    tag, start, stop = der.read(parameters_der, 0, len(parameters_der))
     if tag == der.SEQUENCE:
-        return KeyFacts(EC, _field_bits(public_key_der[start:stop]), EXPLICIT_CURVE)
-    if tag != der.OID or stop != end:
+        return KeyFacts(EC, _field_bits(parameters_der[start:stop]), EXPLICIT_CURVE)
+    if tag != der.OID or stop != len(parameters_der):
         raise der.DerFault("no curve")
-    oid = public_key_der[start:stop]
+    oid = parameters_der[start:stop]
     name, bits = _CURVES.get(oid) or (der.oid_text(oid), 0)
     return KeyFacts(EC, bits, name)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pki import der
 from pki.errors import NameUnreadable
-from pki.extensions import DIRECTORY_NAME, DNS_NAME, EMAIL_NAME, IP_NAME, URI_NAME
+from pki.extensions import DIRECTORY_NAME, DNS_NAME, EMAIL_NAME, IP_NAME, URI_NAME, GeneralName
 from pki.name_values import EMAIL_OID
 from pki.names import Name, read_name
 
@@ -34,7 +34,6 @@ _URI_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^@/?#]*@)?([^:@/?#\[\]]+)
 _ADDRESS = re.compile(r"[0-9.]+")
 
 Subtree = tuple[int, bytes]  # tag and content of a general name
-GeneralName = tuple[int, bytes]
 
 
 class _NoName(ValueError):

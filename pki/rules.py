@@ -131,10 +131,10 @@ def _described(facts: KeyFacts | None) -> str:
 
 
 def _critical_extensions(certificate: Certificate, place: Place) -> ChainRejected | None:
-    if certificate.critical_unknown is None:
+    if certificate.unknown_critical is None:
         return None
     return CriticalExtensionUnknown(
-        f"{shown(certificate)} has a critical extension that is not understood: {certificate.critical_unknown}"
+        f"{shown(certificate)} has a critical extension that is not understood: {certificate.unknown_critical}"
     )
 
 

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
 from pki import der
+from pki.extensions import remembered
 from pki.keys import EC, ED448, ED25519, RSA, VerificationKey
 
 MD5 = "MD5"
@@ -93,6 +94,7 @@ _KNOWN = {
 }
 
 
+@remembered
 def read_signature_algorithm(algorithm_der: bytes) -> SignatureAlgorithm:
     """What an AlgorithmIdentifier names. Raises DerFault."""
     content = der.whole(algorithm_der, der.SEQUENCE)
