@@ -39,6 +39,6 @@ class ForeignTenant(Forbidden):
 
 
 class AdapterBusy(Unavailable):
-    """More requests wait for the same decision than may, or the process is about to end."""
+    """More requests of a peer wait for the decision who it is than may."""
 
     code = "coap-adapter-busy"

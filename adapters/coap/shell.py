@@ -17,7 +17,7 @@ from functools import partial
 
 from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
-from adapters.coap.conversation import ADAPTER, Conversation, Sessions, session_of
+from adapters.coap.conversation import ADAPTER, Conversation
 from adapters.coap.errors import AdapterBusy
 from adapters.coap.refusals import RETRY_AFTER_S, answer_to
 from adapters.coap.resources import accepted, read_upload, refuse_unheard
@@ -26,7 +26,9 @@ from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.numbers import spelled
 from adapters.coap.wire.request import Answer
 from adapters.edge.ports import Association
-from adapters.sessions.session import Session
+from adapters.sessions.errors import ShuttingDown
+from adapters.sessions.session import Session, session_of
+from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
 from conf.coap import CoapSettings
 from kernel.clock import Clock
@@ -46,7 +48,7 @@ class CoapAdapter:
         *,
         settings: CoapSettings,
         admission: Admission,
-        sessions: Sessions,
+        sessions: SessionTable,
         uplink: Uplink,
         clock: Clock,
         meters: Meters,
@@ -84,16 +86,16 @@ class CoapAdapter:
             if self._timer is not None:
                 self._timer.cancel()
 
-    async def drain(self, deadline: float) -> None:
-        """Answer no new request but with 5.03, wait for those under way until `deadline` (of the clock's
-        monotonic time), then say goodbye to every peer."""
+    async def drain(self, *, within_s: float) -> None:
+        """Answer new requests with 5.03 and those under way as ever, at most for that long; then say goodbye to
+        every peer. The listeners must have stopped accepting."""
         self._is_draining = True
         self._note_idle()
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+            async with asyncio.timeout(within_s):
                 await self._idle.wait()
         except TimeoutError:
-            log.info("coap.drain-incomplete", extra=fields(unanswered=self._endpoint.unanswered))
+            log.info("coap.drain-cut-short", extra=fields(unanswered=self._endpoint.unanswered))
         for association in list(self._conversations):
             association.close()
 
@@ -125,7 +127,7 @@ class CoapAdapter:
         conversation.waiting.clear()
         self._associations.add(-1)
         self._endpoint.close(conversation)
-        if conversation.session is not None and not conversation.session.is_anonymous:
+        if conversation.session is not None:
             self._sessions.remove(conversation.session)
         self._note_idle()
 
@@ -151,7 +153,7 @@ class CoapAdapter:
         if unheard is not None:
             self._answer(request, unheard)
         elif self._is_draining:
-            self._answer(request, answer_to(AdapterBusy()))
+            self._answer(request, answer_to(ShuttingDown()))
         elif conversation.session is not None:
             self._submit(request, conversation.session)
         elif conversation.refusal is not None and self._clock.monotonic() < conversation.refused_until:
@@ -206,10 +208,11 @@ class CoapAdapter:
         conversation.is_being_admitted = False
         if conversation.is_closed:
             return
-        session = session_of(conversation.association, admitted)
+        association = conversation.association
+        session = session_of(admitted, adapter=ADAPTER, remote=str(association.peer.address))
+        session.end = lambda _: association.close()  # there is no word CoAP could say unasked
         conversation.session = session
-        if not session.is_anonymous:
-            self._sessions.add(session)
+        self._sessions.add(session)
         for request in conversation.take_waiting():
             self._submit(request, session)
 

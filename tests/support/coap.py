@@ -5,7 +5,7 @@ understandings of the bytes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from aiocoap.message import Direction  # type: ignore[import-untyped]
@@ -21,12 +21,15 @@ from adapters.coap.wire.numbers import ACK, CON, EMPTY, POST, RST, URI_PATH, URI
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import Association
 from adapters.sessions.session import Session
+from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Done, Uplink, Upload
 from conf.coap import CoapSettings
 from kernel.clock import ManualClock
 from kernel.errors import TuhonoError
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
+from tenant.model import Tenant
+from tenant.ports import Change
 
 Verdict = Admitted | None | Exception
 
@@ -115,7 +118,7 @@ class Reading:
 
 
 class MemoryAssociation:
-    """A peer without a socket: what is sent to it is kept, and closing it tells its handler."""
+    """A peer without a socket: what is sent to it is kept."""
 
     def __init__(self, adapter: CoapAdapter, *, port: int = 40_000) -> None:
         self.peer = Peer(address=Address(host="192.0.2.7", port=port))
@@ -125,13 +128,20 @@ class MemoryAssociation:
         self._adapter = adapter
 
     def send(self, datagram: bytes) -> None:
-        self.sent.append(datagram)
-        self.heard.set()
+        if not self.is_closed:
+            self.sent.append(datagram)
+            self.heard.set()
 
     def close(self) -> None:
+        """At the adapter's wish; it hears of it from the loop, as from the real edge."""
         if not self.is_closed:
             self.is_closed = True
-            self._adapter.closed(self)
+            asyncio.get_running_loop().call_soon(self._adapter.closed, self)
+
+    def vanish(self) -> None:
+        """At the peer's or the edge's wish."""
+        self.is_closed = True
+        self._adapter.closed(self)
 
     def says(self, raw: bytes) -> None:
         self._adapter.received(self, raw)
@@ -185,17 +195,24 @@ class MemoryUplink(Uplink):
             done(self.outcome)
 
 
-class MemorySessions:
-    """The table of sessions as a list."""
+class ToldFeed:
+    """A change feed without a store: a test tells each change itself."""
 
     def __init__(self) -> None:
-        self.live: list[Session] = []
+        self._subscribers: list[Callable[[Change], None]] = []
 
-    def add(self, session: Session) -> None:
-        self.live.append(session)
+    def subscribe(self, subscriber: Callable[[Change], None]) -> None:
+        self._subscribers.append(subscriber)
 
-    def remove(self, session: Session) -> None:
-        self.live.remove(session)
+    def catch_up(self) -> None:
+        """There is never more than was told."""
+
+    def all_tenants(self) -> Sequence[Tenant]:
+        return ()
+
+    def tell(self, change: Change) -> None:
+        for subscriber in self._subscribers:
+            subscriber(change)
 
 
 class Stage:
@@ -205,7 +222,8 @@ class Stage:
         self.clock = ManualClock()
         self.admission = ScriptedAdmission(*(verdicts or (DEVICE,)))
         self.uplink = MemoryUplink(holds=holds)
-        self.sessions = MemorySessions()
+        self.feed = ToldFeed()
+        self.sessions = SessionTable(feed=self.feed)
         self.meters = Meters()
         self.adapter = CoapAdapter(
             settings=settings or CoapSettings(),

@@ -11,6 +11,7 @@ from kernel.errors import TuhonoError
 from messaging.errors import NorthboundUnavailable
 from registry.errors import CredentialUnknown, DeviceDisabled, StorageUnavailable
 from tenant.errors import TenantDisabled
+from tenant.ports import Change, ChangeKind
 from tests.support.coap import DEVICE, MemoryAssociation, Stage, Verdict, ack, request, settled
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "coap" / "libcoap-requests.txt"
@@ -42,7 +43,7 @@ async def test_a_peer_is_admitted_once_when_it_connects() -> None:
         for message_id in range(3):
             association.says(request("/t", message_id=message_id))
         assert len(stage.admission.asked) == 1
-        assert len(stage.sessions.live) == 1
+        assert len(stage.sessions) == 1
 
 
 async def test_requests_wait_for_the_decision_and_are_then_submitted_in_order() -> None:
@@ -182,7 +183,7 @@ async def test_a_refusal_after_the_handshake_is_told_to_each_request(refusal: Tu
         assert first.payload == refusal.told.encode()
         assert not association.is_closed
         assert len(stage.admission.asked) == 1
-        assert stage.sessions.live == []
+        assert len(stage.sessions) == 0
 
 
 async def test_a_refusal_is_looked_into_again_after_its_lifetime() -> None:
@@ -247,20 +248,20 @@ async def test_an_anonymous_peer_can_only_name_a_device() -> None:
         assert (post.spelled, post.payload) == ("4.01", b"DTLS session does not contain authenticated Device")
         assert put.spelled == "2.04"
         assert not association.is_closed
-        assert stage.sessions.live == []
-        association.close()
+        assert len(stage.sessions) == 0
+        association.vanish()
 
 
-async def test_a_closed_association_leaves_nothing_behind() -> None:
+async def test_a_peer_that_left_leaves_nothing_behind() -> None:
     async with Stage(holds=True).running() as stage:
         association = await stage.connected()
         association.says(POST_T)
-        association.close()
+        association.vanish()
         stage.uplink.release()
         stage.adapter.closed(association)
         association.says(POST_T)
         assert association.sent == []
-        assert stage.sessions.live == []
+        assert len(stage.sessions) == 0
         assert stage.meters.gauge("tuhono_coap_associations", "").total == 0
 
 
@@ -271,26 +272,29 @@ async def test_a_peer_that_left_before_the_decision_gets_no_session(verdict: Ver
         association = stage.connect()
         association.says(POST_T)
         await settled()
-        association.close()
+        association.vanish()
         stage.admission.gate.set()
         await settled()
-        assert stage.sessions.live == []
-        assert association.sent == []
+        assert len(stage.sessions) == 0
+        assert stage.uplink.uploads == []
 
 
-async def test_ending_a_session_closes_its_association() -> None:
+async def test_a_device_that_is_disabled_loses_its_association() -> None:
     async with Stage().running() as stage:
         association = await stage.connected()
-        stage.sessions.live[0].end(DeviceDisabled("pump-1"))
+        change = Change(kind=ChangeKind.DEVICE, tenant_id=DEVICE.tenant_id, device_id=DEVICE.device_id, enabled=False)
+        stage.feed.tell(change)
         assert association.is_closed
-        assert stage.sessions.live == []
+        await settled()
+        assert len(stage.sessions) == 0
+        assert stage.meters.gauge("tuhono_coap_associations", "").total == 0
 
 
 async def test_draining_waits_for_what_is_under_way_and_then_says_goodbye() -> None:
     async with Stage(holds=True).running() as stage:
         association = await stage.connected()
         association.says(POST_T)
-        drain = asyncio.create_task(stage.adapter.drain(stage.clock.monotonic() + 60))
+        drain = asyncio.create_task(stage.adapter.drain(within_s=60))
         await settled()
         association.says(request("/t", message_id=2))
         assert codes(association) == ["5.03"]
@@ -307,14 +311,14 @@ async def test_draining_ends_at_its_deadline() -> None:
     async with Stage(holds=True).running() as stage:
         association = await stage.connected()
         association.says(POST_T)
-        await stage.adapter.drain(stage.clock.monotonic())
+        await stage.adapter.drain(within_s=0)
         assert association.is_closed
 
 
 async def test_draining_an_idle_adapter_is_done_at_once() -> None:
     async with Stage().running() as stage:
         association = await stage.connected()
-        await stage.adapter.drain(stage.clock.monotonic() + 60)
+        await stage.adapter.drain(within_s=60)
         assert association.is_closed
 
 
