@@ -1,6 +1,6 @@
 """Why a certificate, a chain or a name is not accepted. One class a fact, one stable code each."""
 
-from kernel.errors import Malformed, Unauthenticated
+from kernel.errors import Conflict, Malformed, Unauthenticated
 
 
 class NameInvalid(Malformed):
@@ -124,3 +124,24 @@ class SignatureTooWeak(ChainRejected):
     """A signature uses MD5 or SHA-1."""
 
     code = "signature-too-weak"
+
+
+class IssuanceRefused(Malformed):
+    """A certificate that was asked for is not made: wrong key, no CA, no names, no sensible validity."""
+
+    code = "issuance-refused"
+    told = "such a certificate is not issued"
+
+
+class KeyFileExists(Conflict):
+    """A private key is never overwritten."""
+
+    code = "key-file-exists"
+    told = "the key file exists"
+
+
+class KeyFileUnreadable(Malformed):
+    """A file holds no private key, or one that needs a password or cannot sign."""
+
+    code = "key-file-unreadable"
+    told = "not a private key"
