@@ -68,10 +68,13 @@ class RealDisk:
             return f"cannot be read ({_reason(fault)})"
 
     def fault_of_directory(self, path: Path) -> str | None:
+        """A directory not there yet is made when the process starts, so the nearest one above it counts."""
         try:
-            if path.is_dir():
-                return None if os.access(path, os.W_OK | os.X_OK) else "may not be written"
-            return "is not a directory" if path.exists() else None  # made when the process starts
+            there = next((one for one in (path, *path.parents) if one.exists()), Path("/"))
+            if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+                return None
+            says = "may not be written" if there.is_dir() else "is not a directory"
+            return says if there == path else f"cannot be made, for {shown_path(there)} {says}"
         except (OSError, ValueError) as fault:
             return f"cannot be used ({_reason(fault)})"
 
