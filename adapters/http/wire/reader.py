@@ -108,7 +108,7 @@ class RequestReader:
         """
         if self._fault is not None:
             raise self._fault
-        if self._awaited is not None:
+        if self._awaited is not None or self._at == len(self._buffer):
             return None
         try:
             return self._cut_head()
@@ -136,8 +136,10 @@ class RequestReader:
         return body
 
     def _cut_head(self) -> RequestHead | None:
-        self._gather()
-        self._skip_blank_line()
+        if self._more:
+            self._gather()
+        if self._buffer.startswith(b"\r\n", self._at):
+            self._skip_blank_line()
         limit = self._limits.header_max_bytes
         end = self._buffer.find(BLANK_LINE, max(self._at, self._scanned_to - 3))
         if end < 0:
@@ -163,15 +165,12 @@ class RequestReader:
 
     def _skip_blank_line(self) -> None:
         """One empty line before a request line is ignored, RFC 9112 section 2.2; a second is not."""
-        if not self._buffer.startswith(b"\r\n", self._at):
-            return
-        if self._saw_blank_line:
+        self._at += 2
+        if self._saw_blank_line or self._buffer.startswith(b"\r\n", self._at):
             raise RequestMalformed("blank lines instead of a request")
         self._saw_blank_line = True
-        self._at += 2
         if not self.held_bytes:
             self._began_at = None
-        self._skip_blank_line()
 
     def _cut_body(self, head: RequestHead) -> bytes | None:
         if head.body_bytes is None:
@@ -180,13 +179,16 @@ class RequestReader:
             raise BodyTooLarge(f"a body of {head.body_bytes} bytes exceeds {self._limits.body_max_bytes}")
         if self.held_bytes < head.body_bytes:
             return None
-        self._gather()
-        start, self._at = self._at, self._at + head.body_bytes
-        self._scanned_to = self._at
-        return self._buffer[start : self._at]
+        if self._more:
+            self._gather()
+        start = self._at
+        self._at = end = start + head.body_bytes
+        self._scanned_to = end
+        return self._buffer[start:end]
 
     def _cut_chunked(self) -> bytes | None:
-        self._gather()
+        if self._more:
+            self._gather()
         if self._chunks is None:
             self._chunks = ChunkedBody(
                 body_max_bytes=self._limits.body_max_bytes, trailers_max=self._limits.headers_max
@@ -201,8 +203,7 @@ class RequestReader:
 
     def _gather(self) -> None:
         """Bring what was fed behind the buffer into it. Called when it is needed, so bodies grow in one go."""
-        if self._more:
-            self._scanned_to -= self._at
-            self._buffer = self._buffer[self._at :] + bytes(self._more)
-            self._at = 0
-            self._more.clear()
+        self._scanned_to -= self._at
+        self._buffer = self._buffer[self._at :] + bytes(self._more)
+        self._at = 0
+        self._more.clear()

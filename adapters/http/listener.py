@@ -1,0 +1,42 @@
+"""What a connection needs from the adapter it belongs to."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from adapters.http.cors import Cors
+from adapters.http.refusals import Refusals
+from adapters.http.wire.answers import AnswerEncoder
+from adapters.http.wire.reader import RequestReader
+from adapters.sessions.session import Session
+from adapters.sessions.uplink import Uplink
+from kernel.clock import Clock
+
+if TYPE_CHECKING:
+    from adapters.http.shell import HttpConnection
+
+
+class Listener(Protocol):
+    """Shared by all connections of an adapter. Used on the event loop only."""
+
+    uplink: Uplink
+    refusals: Refusals
+    cors: Cors
+    encoder: AnswerEncoder
+    clock: Clock
+    pipelined_max: int
+    is_draining: bool
+
+    def opened(self, connection: "HttpConnection") -> RequestReader: ...
+
+    def admit(self, connection: "HttpConnection") -> None:
+        """Decide about the peer; `admitted` or `refused` is called later, never before this returns."""
+        ...
+
+    def joined(self, session: Session) -> None: ...
+
+    def flush_soon(self, connection: "HttpConnection") -> None:
+        """Call `flush` once the callbacks now running have run."""
+        ...
+
+    def answered(self, status: int) -> None: ...
+
+    def gone(self, connection: "HttpConnection", session: Session | None) -> None: ...

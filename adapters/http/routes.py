@@ -1,0 +1,142 @@
+"""From a request's head to what it asks for: an upload, a preflight, or nothing that is served here.
+
+The endpoints H1-H5 and H8 of hono-adapters 1.1 with the inputs of 1.2. POST and PUT are taken alike on
+`/{kind}` and on `/{kind}/{tenant}/{device}`. The path is decoded before it is split, so an encoded slash
+separates segments.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_plus, unquote_to_bytes
+
+from adapters.http.errors import DeviceMissing, PathMalformed, QosLevelUnsupported, TenantMissing
+from adapters.http.wire.head import RequestHead
+from adapters.sessions.uplink import Upload
+from kernel.errors import Refused
+from messaging.message import MessageKind
+
+_KINDS = {"telemetry": MessageKind.TELEMETRY, "event": MessageKind.EVENT}
+_UPLOAD_METHODS = frozenset({"POST", "PUT"})
+_OWN_DATA = {f"/{name}": kind for name, kind in _KINDS.items()}
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SECONDS = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPlan:
+    """An upload, all but its payload. `refusal` is what a known sender is told instead."""
+
+    kind: MessageKind
+    tenant: str | None
+    device: str | None
+    qos: int
+    content_type: str | None
+    orig_address: str
+    ttl_s: int | None = None
+    refusal: Refused | None = None
+
+    def upload(self, payload: bytes) -> Upload:
+        """With its payload; a request without a body has none, hono-adapters 1.5."""
+        return Upload(
+            kind=self.kind,
+            tenant=self.tenant,
+            device=self.device,
+            qos=self.qos,
+            payload=payload or None,
+            content_type=self.content_type,
+            orig_address=self.orig_address,
+            ttl_s=self.ttl_s,
+        )
+
+    def refusal_of_anonymous(self) -> Refused | None:
+        """What a sender without an identity is told instead: its path must name both."""
+        if self.refusal is None and self.device is None:
+            return DeviceMissing("an anonymous upload names no device")
+        if self.refusal is None and self.tenant is None:
+            return TenantMissing("an anonymous upload names no tenant")
+        return self.refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """A browser asks whether a page of that origin may upload."""
+
+    kind: MessageKind
+    origin: str
+
+
+Plan = UploadPlan | Preflight
+
+
+def plan_of(head: RequestHead) -> Plan | None:
+    """Return what a request asks for, None where nothing is served. Raises PathMalformed."""
+    path, _, query = _ORIGIN_OF_ABSOLUTE.sub("", head.target, count=1).partition("?")
+    kind = _OWN_DATA.get(path)
+    tenant: str | None = None
+    device: str | None = None
+    if kind is None:
+        if not path.startswith("/"):
+            return None
+        segments = _segments(path)
+        kind = _KINDS.get(segments[0]) if len(segments) <= 3 else None
+        if kind is None:
+            return None
+        tenant, device = [segment or None for segment in (*segments, "", "")][1:3]
+    if head.method == "OPTIONS":
+        return _preflight(kind, head)
+    if head.method not in _UPLOAD_METHODS:
+        return None
+    qos, refusal = _qos(kind, head.header(b"qos-level"))
+    if tenant is not None and device is None:
+        refusal = DeviceMissing("the path names a tenant and no device")
+    return UploadPlan(
+        kind=kind,
+        tenant=tenant,
+        device=device,
+        qos=qos,
+        content_type=head.header(b"content-type") or None,
+        orig_address=head.target,
+        ttl_s=_ttl_s(head, query) if kind is MessageKind.EVENT else None,
+        refusal=refusal,
+    )
+
+
+def _segments(path: str) -> list[str]:
+    """The decoded segments, empty ones at the end left out; at least one."""
+    if _BROKEN_ESCAPE.search(path):
+        raise PathMalformed("a percent sign is not followed by two hexadecimal digits")
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError as fault:
+        raise PathMalformed("the path is no UTF-8") from fault
+    if _CONTROL.search(decoded):
+        raise PathMalformed("the path holds control characters")
+    return decoded.rstrip("/").removeprefix("/").split("/")
+
+
+def _preflight(kind: MessageKind, head: RequestHead) -> Preflight | None:
+    origin = head.header(b"origin")
+    if origin is None or b"access-control-request-method" not in head.headers:
+        return None
+    return Preflight(kind=kind, origin=origin)
+
+
+def _qos(kind: MessageKind, level: str | None) -> tuple[int, Refused | None]:
+    if level is None:
+        return (1 if kind is MessageKind.EVENT else 0), None
+    if level == "1":
+        return 1, None
+    if level == "0" and kind is MessageKind.TELEMETRY:
+        return 0, None
+    return 0, QosLevelUnsupported(f"QoS-Level {level!r} is not supported for {kind.value}")
+
+
+def _ttl_s(head: RequestHead, query: str) -> int | None:
+    """From the header, else from the query; what is no number of seconds counts as absent."""
+    given = head.header(b"hono-ttl")
+    if given is None and "hono-ttl" in query:
+        parameters = [parameter.partition("=") for parameter in query.split("&")]
+        given = next((unquote_plus(value) for name, _, value in parameters if name == "hono-ttl"), None)
+    return int(given) if given is not None and _SECONDS.fullmatch(given) else None

@@ -1,0 +1,373 @@
+"""One connection: carries bytes to the wire code, uploads to the uplink, and answers back in order.
+
+    reading ──► admitting ──► reading ──► closing ──► lingering ──► gone
+                (at the first upload; no request is taken meanwhile)
+
+`closing` takes no more requests and waits for the answers under way; `lingering` has sent the last one and
+drops what still arrives, because closing on unread bytes would make the peer's TCP discard the answer.
+
+Nothing here owns a timer or a task: `expires_at` is looked at by the adapter's sweep, and admission runs
+in the adapter's task group.
+"""
+
+import logging
+import math
+from enum import Enum
+
+from adapters.admission.admission import Admitted
+from adapters.edge.peer import Peer
+from adapters.edge.ports import Stream
+from adapters.http.exchange import AnswerQueue, Exchange
+from adapters.http.listener import Listener
+from adapters.http.refusals import ACCEPTED, DEFECT, NO_ROUTE
+from adapters.http.routes import Plan, Preflight, UploadPlan, plan_of
+from adapters.http.wire.answers import CONTINUE, Answer
+from adapters.http.wire.faults import RequestTooSlow
+from adapters.http.wire.head import RequestHead
+from adapters.http.wire.reader import RequestReader
+from adapters.sessions.session import Session, session_of
+from kernel.errors import Refused, TuhonoError
+from kernel.log import fields
+
+log = logging.getLogger(__name__)
+
+ADAPTER = "hono-http"
+LINGER_S = 2.0  # how long a peer that was refused in mid-request may go on sending
+LINGER_MAX_BYTES = 1_048_576
+HELD_MAX_BYTES = 1_048_576  # received and not looked at yet
+
+
+class Phase(Enum):
+    """Where a connection stands; see the module's first lines."""
+
+    READING = "reading"
+    ADMITTING = "admitting"
+    CLOSING = "closing"
+    LINGERING = "lingering"
+    GONE = "gone"  # lost, or closed from here
+
+
+READING, ADMITTING, CLOSING, LINGERING, GONE = Phase
+
+
+class HttpConnection:
+    """A StreamHandler for HTTP/1."""
+
+    __slots__ = (
+        "_discarded_bytes",
+        "_head",
+        "_is_advancing",
+        "_is_paused",
+        "_listener",
+        "_owes_continue",
+        "_phase",
+        "_plan",
+        "_planned_head",
+        "_queue",
+        "_reader",
+        "_retires",
+        "_session",
+        "_stream",
+        "expires_at",
+    )
+
+    _reader: RequestReader
+    _stream: Stream
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._session: Session | None = None
+        self._queue = AnswerQueue()  # pipelined_max, and one fault behind them
+        self._head: RequestHead | None = None  # of a request taken in part: its body or its sender is awaited
+        self._owes_continue = False
+        self._planned_head: RequestHead | None = None
+        self._plan: Plan | Refused | None = None  # of `_planned_head`
+        self._phase = READING
+        self._is_advancing = False
+        self._is_paused = False
+        self._retires = listener.is_draining  # the next request is the last
+        self._discarded_bytes = 0
+        self.expires_at = math.inf  # monotonic
+
+    # What the stream calls
+
+    def connected(self, stream: Stream) -> None:
+        self._stream = stream
+        self._reader = self._listener.opened(self)
+        self._settle()
+
+    def received(self, data: bytes) -> None:
+        if self._phase is not READING and self._phase is not ADMITTING:
+            self._discard(len(data))
+            return
+        self._reader.feed(data, self._listener.clock.monotonic())
+        if not self._is_paused:
+            self._advance()
+        elif self._reader.held_bytes > HELD_MAX_BYTES:
+            self._stream.abort()
+
+    def ended(self) -> None:
+        """Nothing to do: the stream closes, and `lost` follows."""
+
+    def lost(self, fault: Exception | None) -> None:
+        self._phase = GONE
+        self.expires_at = math.inf
+        self._listener.gone(self, self._session)
+
+    # What the adapter calls
+
+    @property
+    def peer(self) -> Peer:
+        return self._stream.peer
+
+    def admitted(self, admitted: Admitted | None) -> None:
+        """The peer is this device, or nobody in particular and that will do."""
+        if self._phase is not ADMITTING:
+            return
+        session = session_of(admitted, adapter=ADAPTER, remote=str(self.peer.address))
+        session.end = self.end
+        self._session = session
+        self._phase = READING
+        self._listener.joined(session)
+        self._advance()
+
+    def refused(self, error: TuhonoError) -> None:
+        """The peer may not upload. Told once, then the connection ends, so that the device comes back anew.
+
+        Where the reason is on our side and the body is read, the connection stays and the next upload asks again.
+        """
+        if self._phase is not ADMITTING:
+            return
+        may_stay = not isinstance(error, Refused) and self._head is not None and self._head.keep_alive
+        self._phase = READING if self._is_body_read() and may_stay and not self._retires else CLOSING
+        self._answer_partial(self._listener.refusals.answer(error))
+        self._advance()
+
+    def defective(self) -> None:
+        """Admission, or what followed it, failed for a reason nobody foresaw."""
+        if self._phase is ADMITTING:
+            self._conclude(DEFECT)
+            self.flush()
+        else:
+            self._stream.abort()
+
+    def end(self, error: TuhonoError) -> None:
+        """Finish the answers under way, tell a request begun why it is not taken, and close."""
+        if self._phase is not READING:
+            return
+        self._phase = CLOSING
+        if self._head is not None:
+            self._answer_partial(self._listener.refusals.answer(error))
+        if not self._is_advancing:
+            self.flush()
+
+    def retire(self) -> None:
+        """Finish the request under way, if there is one, and close."""
+        self._retires = True
+        if self._phase is READING and not self._reader.is_mid_request:
+            self._phase = CLOSING
+            self.flush()
+
+    def abort(self) -> None:
+        self._stream.abort()
+
+    def expire(self) -> None:
+        """The moment `expires_at` has passed."""
+        if self._phase is READING and self._reader.is_mid_request:
+            self._conclude(self._listener.refusals.answer(RequestTooSlow("the request took too long to arrive")))
+            self.flush()
+        else:
+            self._close()
+
+    def flush(self) -> None:
+        """Send what can be sent, and go on reading where that makes room."""
+        self._send()
+        if self._is_paused and self._phase is READING:
+            self._advance()
+        else:
+            self._settle()
+
+    # What the uplink calls
+
+    def concluded(self, exchange: Exchange, error: TuhonoError | None) -> None:
+        if exchange.answer is not None:  # a defect spoke first
+            return
+        self._decide(exchange, ACCEPTED if error is None else self._listener.refusals.answer(error))
+        if self._is_advancing or self._phase is GONE:
+            return
+        if self._queue.is_decided:
+            self.flush()
+        else:
+            self._listener.flush_soon(self)
+
+    # Reading
+
+    def _advance(self) -> None:
+        """Take requests until bytes, an answer or an admission is wanted; then send what can be sent."""
+        self._is_advancing = True
+        try:
+            while self._takes_request():
+                pass
+        except Refused as fault:
+            log.debug("http.request-refused", extra=fields(code=fault.code, detail=str(fault)))
+            self._conclude(self._listener.refusals.answer(fault))
+        except Exception:
+            log.exception("http.request-failed", extra=fields(remote=str(self.peer.address)))
+            self._conclude(DEFECT)
+        finally:
+            self._is_advancing = False
+        self._send()
+        self._settle()
+
+    def _takes_request(self) -> bool:
+        """Take one request; False when none can be taken for now. Raises what is wrong with its bytes."""
+        if self._phase is not READING or not self._has_room():
+            return False
+        head = self._head
+        if head is None:
+            head = self._reader.next_head()
+            if head is None:
+                return False
+            self._begin(head)
+        if self._session is None and isinstance(self._plan, UploadPlan):
+            self._phase = ADMITTING
+            self._listener.admit(self)
+            return False
+        body = self._reader.next_body()
+        if body is None:
+            return False
+        self._head = None
+        self._owes_continue = False
+        self._serve(head, body)
+        return True
+
+    def _has_room(self) -> bool:
+        limit = self._listener.pipelined_max
+        if len(self._queue) >= limit:
+            self._send()
+        return len(self._queue) < limit
+
+    def _begin(self, head: RequestHead) -> None:
+        self._head = head
+        self._owes_continue = head.expects_continue
+        if head is not self._planned_head:  # the reader hands out the same head for the same bytes
+            self._planned_head = head
+            try:
+                self._plan = plan_of(head)
+            except Refused as refusal:
+                self._plan = refusal
+
+    def _serve(self, head: RequestHead, body: bytes) -> None:
+        exchange = Exchange(self, head)
+        self._queue.add(exchange)
+        if self._retires or not head.keep_alive:
+            self._phase = CLOSING
+        plan = self._plan
+        if isinstance(plan, UploadPlan):
+            self._upload(exchange, plan, body)
+        elif isinstance(plan, Preflight):
+            self._queue.decide(exchange, self._listener.cors.preflight(plan.kind, plan.origin))
+        else:
+            self._decide(exchange, NO_ROUTE if plan is None else self._listener.refusals.answer(plan))
+
+    def _upload(self, exchange: Exchange, plan: UploadPlan, body: bytes) -> None:
+        session = self._session
+        assert session is not None
+        refusal = plan.refusal_of_anonymous() if session.is_anonymous else plan.refusal
+        if refusal is not None:
+            exchange.done(refusal)
+            return
+        try:
+            self._listener.uplink.submit(session, plan.upload(body), exchange.done)
+        except Exception:
+            log.exception("http.upload-failed", extra=fields(remote=session.remote, device_id=session.device_id))
+            self._phase = CLOSING
+            if exchange.answer is None:
+                self._decide(exchange, DEFECT)
+
+    def _is_body_read(self) -> bool:
+        try:
+            return self._reader.next_body() is not None
+        except Refused:
+            return False
+
+    def _discard(self, count: int) -> None:
+        self._discarded_bytes += count
+        if self._discarded_bytes <= LINGER_MAX_BYTES or self._phase is GONE:
+            return
+        if self._phase is LINGERING:
+            self._close()
+        elif not self._is_paused:
+            self._is_paused = True
+            self._stream.pause_reading()
+
+    # Answering
+
+    def _decide(self, exchange: Exchange, answer: Answer) -> None:
+        if exchange.head is not None and (origin := exchange.head.header(b"origin")) is not None:
+            answer = self._listener.cors.dress(answer, origin)
+        self._queue.decide(exchange, answer)
+
+    def _answer_partial(self, answer: Answer) -> None:
+        """Answer the request taken in part, which goes no further."""
+        exchange = Exchange(self, self._head)
+        self._head = None
+        self._owes_continue = False
+        self._queue.add(exchange)
+        self._decide(exchange, answer)
+
+    def _conclude(self, answer: Answer) -> None:
+        """Answer whatever is being read, and take nothing more."""
+        self._phase = CLOSING
+        self._answer_partial(answer)
+
+    def _send(self) -> None:
+        """Write every answer whose turn it is, in one go; after the last one, leave."""
+        if self._phase is GONE:
+            return
+        closes = self._phase is CLOSING
+        ready = self._queue.take_ready(self._listener.encoder, last_closes=closes, tell=self._listener.answered)
+        if ready:
+            self._stream.write(ready)
+            self._reader.rested(self._listener.clock.monotonic())
+        if closes and not self._queue:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._reader.is_mid_request or self._discarded_bytes > LINGER_MAX_BYTES:
+            self._close()
+            return
+        self._phase = LINGERING
+        self.expires_at = self._listener.clock.monotonic() + LINGER_S
+        if self._is_paused:
+            self._is_paused = False
+            self._stream.resume_reading()
+
+    def _close(self) -> None:
+        self._phase = GONE
+        self.expires_at = math.inf
+        self._stream.close()
+
+    def _settle(self) -> None:
+        """Read or rest, as far as the queue has room, and say until when."""
+        if self._phase is LINGERING or self._phase is GONE:
+            return
+        is_full = self._phase is READING and len(self._queue) >= self._listener.pipelined_max
+        self._pause(is_full or self._phase is ADMITTING)
+        if self._phase is not READING or is_full:
+            self.expires_at = math.inf
+            return
+        if self._owes_continue and not self._queue:
+            self._owes_continue = False
+            self._stream.write(CONTINUE)
+        self.expires_at = self._reader.deadline if self._reader.is_mid_request or not self._queue else math.inf
+
+    def _pause(self, wanted: bool) -> None:
+        if wanted == self._is_paused:
+            return
+        self._is_paused = wanted
+        if wanted:
+            self._stream.pause_reading()
+        else:
+            self._reader.resumed(self._listener.clock.monotonic())
+            self._stream.resume_reading()

@@ -1,0 +1,99 @@
+"""The adapter over many connections: what is counted, and how it ends."""
+
+import asyncio
+
+import pytest
+
+from tests.support.http import Gateway, post
+
+
+def total(gateway: Gateway, name: str, **labels: str) -> float:
+    return gateway.meters.counter(name, "", **labels).total
+
+
+async def test_open_connections_and_answers_are_counted() -> None:
+    async with Gateway() as gateway:
+        device, other = await gateway.admitted_device(), gateway.connect()
+        other.send(post("/nowhere"))
+        assert gateway.meters.gauge("tuhono_http_connections", "").total == 2
+        assert total(gateway, "tuhono_http_answers", status="202") == 1
+        assert total(gateway, "tuhono_http_answers", status="404") == 1
+        device.hang_up()
+        other.hang_up()
+        assert gateway.meters.gauge("tuhono_http_connections", "").total == 0
+
+
+async def test_draining_closes_idle_connections_at_once() -> None:
+    async with Gateway() as gateway:
+        devices = [await gateway.admitted_device(), gateway.connect()]
+        await gateway.adapter.drain(within_s=5)
+        assert all(device.is_closed and not device.is_aborted for device in devices)
+        assert len(gateway.sessions) == 0
+
+
+async def test_draining_an_adapter_without_connections_is_done() -> None:
+    async with Gateway() as gateway:
+        await gateway.adapter.drain(within_s=5)
+
+
+async def test_draining_waits_for_the_answers_under_way() -> None:
+    async with Gateway() as gateway:
+        answering, sending = await gateway.admitted_device(), await gateway.admitted_device()
+        gateway.uplink.holds = True
+        answering.send(post())
+        sending.send(post()[:-1])
+        draining = asyncio.create_task(gateway.adapter.drain(within_s=5))
+        await asyncio.sleep(0)
+        assert not answering.is_closed and not sending.is_closed
+        sending.send(post()[-1:])
+        gateway.uplink.settle()
+        await draining
+        for device in (answering, sending):
+            assert device.statuses == [202] and device.answers[0].headers["connection"] == "close"
+            assert not device.is_aborted
+
+
+async def test_draining_lets_an_admission_end() -> None:
+    async with Gateway() as gateway:
+        gateway.admission.may_go.clear()
+        device = gateway.connect()
+        device.send(post())
+        draining = asyncio.create_task(gateway.adapter.drain(within_s=5))
+        await asyncio.sleep(0)
+        gateway.admission.may_go.set()
+        await draining
+        assert device.statuses == [202] and device.answers[0].headers["connection"] == "close"
+
+
+async def test_draining_ends_in_time_whatever_is_open() -> None:
+    async with Gateway() as gateway:
+        device = await gateway.admitted_device()
+        gateway.uplink.holds = True
+        device.send(post())
+        await gateway.adapter.drain(within_s=0)
+        assert device.is_aborted
+
+
+async def test_a_connection_accepted_while_draining_serves_one_request() -> None:
+    async with Gateway() as gateway:
+        await gateway.adapter.drain(within_s=0)
+        device = gateway.connect()
+        device.send(post() + post())
+        assert await device.statuses_once_there_are(1) == [202]
+        assert device.answers[0].headers["connection"] == "close" and len(gateway.uplink.uploads) == 1
+
+
+async def test_the_date_of_answers_moves_with_the_clock() -> None:
+    async with Gateway() as gateway:
+        device = await gateway.admitted_device()
+        gateway.pass_time(3)
+        device.send(post())
+        assert device.answers[0].headers["date"] == "Thu, 01 Jan 2026 00:00:03 GMT"
+
+
+async def test_a_running_adapter_sweeps_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.http.adapter.SWEEP_S", 0)
+    async with Gateway() as gateway:
+        device = gateway.connect()
+        gateway.clock.advance(75)
+        await device.until_lost()
