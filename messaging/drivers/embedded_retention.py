@@ -15,7 +15,8 @@ _Row = tuple[int, str]  # its last position and its tenants
 
 _OLDEST = "SELECT last_position, tenants FROM kept ORDER BY last_position LIMIT ?"
 _OLDER = """
-SELECT last_position, tenants FROM (SELECT * FROM kept ORDER BY last_position LIMIT ?)
+SELECT last_position, tenants
+FROM (SELECT last_position, count, kept_ms, tenants FROM kept ORDER BY last_position LIMIT ?)
 WHERE kept_ms < ? AND (count > 0 OR last_position < (SELECT max(last_position) FROM kept))
 """
 _EMPTY = "UPDATE kept SET count = 0, tenants = '[]', messages = '[]', payloads = x'' WHERE last_position = ?"

@@ -19,7 +19,7 @@ from kernel.log import fields
 from messaging.drivers.embedded_file import LogConnection, Transaction, create_log, open_log_to_write
 from messaging.drivers.embedded_records import Group, encode_group, split_into_groups
 from messaging.drivers.embedded_retention import drop_older_than, drop_oldest, used_bytes
-from messaging.errors import NorthboundUnavailable
+from messaging.errors import LogTooNew, LogUnavailable, NorthboundUnavailable
 from messaging.message import DeviceMessage
 from messaging.ports import Kept
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 RETENTION_SHARE = 64  # size is looked at after each such share of its bound was written
 RETENTION_CHECK_BYTES_MAX = 4_194_304
 
+_EXPECTED = (sqlite3.Error, OSError, LogUnavailable, LogTooNew)
 _NEWEST = "SELECT last_position, newest_ms FROM kept ORDER BY last_position DESC LIMIT 1"
 _INSERT = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_TENANT = "INSERT INTO kept_by_tenant VALUES (?, ?)"
@@ -68,6 +69,7 @@ class LogWriter:
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="message-log", daemon=True)
         self._connection: LogConnection | None = None
+        self._failures = 0  # batches, since the last that was written
         self._retention_due_s = 0.0
         self._used_bytes: float = math.inf  # at the last look
         self._check_bytes = min(settings.retention_max_bytes // RETENTION_SHARE, RETENTION_CHECK_BYTES_MAX)
@@ -111,10 +113,21 @@ class LogWriter:
             if groups:
                 self._commit(groups)
         except Exception as fault:
-            log.error("message-log.write-failed", extra=fields(reason=str(fault), messages=len(batch.messages)))
+            self._note_failure(fault)
             self._disconnect()
             return NorthboundUnavailable(f"writing failed: {fault}")
+        if self._failures:
+            log.info("message-log.write-recovered", extra=fields(failed_batches=self._failures))
+            self._failures = 0
         return None
+
+    def _note_failure(self, fault: Exception) -> None:
+        """Once, not for every batch while the disk stays full."""
+        self._failures += 1
+        if not isinstance(fault, _EXPECTED):
+            log.exception("message-log.write-failed")
+        elif self._failures == 1:
+            log.error("message-log.write-failed", extra=fields(reason=str(fault)))
 
     def _commit(self, groups: list[Group]) -> None:
         connection = self._connected()

@@ -282,6 +282,40 @@ async def test_a_lowered_bound_makes_room_in_steps_between_batches(tmp_path: Pat
     engine.log.close()
 
 
+async def test_devices_do_not_wait_until_all_the_room_is_made(tmp_path: Path) -> None:
+    engine = await an_engine(tmp_path)
+    await keep(engine.northbound, [a_message(bytes(1_000))])
+    await engine.close()
+    copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+    columns = "count, kept_ms, newest_ms, tenants, messages, payloads"
+    with closing(sqlite3.connect(engine.path)) as connection, connection:
+        connection.execute(f"{copies} INSERT INTO kept SELECT i + 1, {columns} FROM n, kept")
+        connection.execute(f"{copies} INSERT INTO kept_by_tenant SELECT 'acme', i + 1 FROM n")
+    engine = await an_engine(tmp_path, retention_max_bytes=MIB)
+    firsts = []
+    for _ in range(200):
+        await keep(engine.northbound, [a_message(b"now")])
+        firsts.append(engine.log.read(after=0, limit=1)[0].position)
+    assert len({first for first in firsts if first < 18_000}) > 3  # acknowledged in between, more than once
+    await engine.close()
+    assert engine.log.read(after=0, limit=1)[0].position > 18_000
+    engine.log.close()
+
+
+async def test_room_that_cannot_be_made_now_is_made_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = await an_engine(tmp_path, retention_max_age_s=60.0, retention_interval_s=0.02, busy_timeout_s=0.1)
+    await keep(engine.northbound, [a_message()] * 10)
+    engine.hold()
+    engine.clock.advance(1000.0)
+    await until(lambda: "message-log.retention-failed" in caplog.messages)
+    assert len(engine.log.read(after=0, limit=10)) == 10
+    engine.release()
+    engine.clock.advance(1000.0)
+    await until(lambda: not engine.log.read(after=0, limit=1))
+    await keep(engine.northbound, [a_message()])
+    await engine.close()
+
+
 async def test_a_reader_is_not_held_up_while_another_process_makes_room(tmp_path: Path) -> None:
     engine = await an_engine(tmp_path)
     await keep(engine.northbound, [a_message()] * 600)

@@ -136,16 +136,21 @@ async def test_one_message_that_cannot_be_written_harms_no_other(
     await engine.close()
 
 
-async def test_a_write_that_fails_refuses_its_batch_and_the_next_one_is_kept(tmp_path: Path) -> None:
+async def test_a_write_that_fails_refuses_its_batch_and_the_next_one_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     engine = EmbeddedEngine(path=tmp_path / "log.db", settings=MessagingSettings(busy_timeout_s=0.1))
     engine.hold()
     outcomes = Outcomes()
-    engine.northbound.submit(a_message(b"lost"), outcomes.of(1))
-    engine.northbound.submit(a_message(b"lost"), outcomes.of(2))
-    await until(lambda: len(outcomes.seen) == 2)
-    assert [type(reason) for reason in outcomes.reasons] == [NorthboundUnavailable] * 2
+    for turn in range(2):
+        engine.northbound.submit(a_message(b"lost"), outcomes.of(1))
+        engine.northbound.submit(a_message(b"lost"), outcomes.of(2))
+        await until(lambda: len(outcomes.seen) == 2 * (turn + 1))  # noqa: B023 - called in this turn only
+    assert [type(reason) for reason in outcomes.reasons] == [NorthboundUnavailable] * 4
     engine.release()
     await keep(engine.northbound, [a_message(b"kept")])
+    assert [r.message for r in caplog.records] == ["message-log.write-failed", "message-log.write-recovered"]
     assert [kept.message.payload for kept in engine.log.read(after=0, limit=10)] == [b"kept"]
     await engine.close()
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections import Counter
 from pathlib import Path
+from subprocess import PIPE
 
 from kernel.clock import ManualClock
 from messaging.drivers.embedded_reader import EmbeddedLog
@@ -13,34 +15,36 @@ from messaging.message import KeptMessage
 
 REPOSITORY = Path(__file__).parents[2]
 NEVER_REACHED = 1_000_000
-ROUNDS = 6
+ROUNDS = 10
+
+
+def command(program: str, path: Path, name: str, count: int) -> list[str]:
+    return [sys.executable, "-m", "tests.support.message_children", program, str(path), name, str(count)]
 
 
 async def start_child(program: str, path: Path, name: str, count: int) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.message_children",
-        program,
-        str(path),
-        name,
-        str(count),
-        cwd=REPOSITORY,
-        stdout=PIPE,
-    )
+    return await asyncio.create_subprocess_exec(*command(program, path, name, count), cwd=REPOSITORY, stdout=PIPE)
 
 
-async def acknowledged_until_killed(child: Process, kill_after: int) -> list[int]:
-    """Kill without warning after that many acknowledgements; return all that were made, in order."""
-    assert child.stdout is not None
-    numbers: list[int] = []
-    while line := await child.stdout.readline():
-        if line.endswith(b"\n"):
-            numbers.append(int(line))
-        if len(numbers) == kill_after:
-            child.kill()
-    await child.wait()
-    return numbers
+def acknowledged_until_killed(path: Path, name: str, kill_after: int) -> list[int]:
+    """Kill a submitting process without warning after that many acknowledgements; all that were made, in order.
+
+    The pipe is read as it fills and the kill follows at once, so that it falls into the middle of a batch.
+    """
+    output = b""
+    with subprocess.Popen(
+        command("submit", path, name, NEVER_REACHED), cwd=REPOSITORY, stdout=PIPE, bufsize=0
+    ) as child:
+        assert child.stdout is not None
+        lines = 0
+        while chunk := child.stdout.read(65_536):
+            lines += chunk.count(b"\n")
+            if lines >= kill_after:
+                child.kill()
+            output += chunk
+    assert child.returncode == -9
+    whole, _, _ = output.rpartition(b"\n")
+    return [int(line) for line in whole.split()]
 
 
 def everything_in(path: Path) -> list[KeptMessage]:
@@ -56,14 +60,12 @@ def numbers_of(kept: list[KeptMessage], name: str) -> list[int]:
     return [int(each.message.payload or b"") for each in kept if each.message.device_id == name]
 
 
-async def test_every_acknowledged_message_survives_kill_9_in_order_and_none_twice(tmp_path: Path) -> None:
+def test_every_acknowledged_message_survives_kill_9_in_order_and_none_twice(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     acknowledged: dict[str, list[int]] = {}
     for turn in range(ROUNDS):
         name = f"turn-{turn}"
-        child = await start_child("submit", path, name, NEVER_REACHED)
-        acknowledged[name] = await acknowledged_until_killed(child, kill_after=random.randint(1, 20_000))
-        assert child.returncode == -9
+        acknowledged[name] = acknowledged_until_killed(path, name, kill_after=random.randint(1, 5_000))
     kept = everything_in(path)
     positions = [each.position for each in kept]
     assert positions == sorted(set(positions))
@@ -75,7 +77,7 @@ async def test_every_acknowledged_message_survives_kill_9_in_order_and_none_twic
 
 
 async def test_two_processes_writing_one_log_lose_nothing_and_keep_their_order(tmp_path: Path) -> None:
-    path, count = tmp_path / "log.db", 3_000
+    path, count = tmp_path / "log.db", 10_000
     names = ["left", "right"]
     children = [await start_child("submit", path, name, count) for name in names]
     for child, (output, _) in zip(children, await asyncio.gather(*[c.communicate() for c in children]), strict=True):

@@ -17,7 +17,8 @@ from kernel.errors import Unavailable
 from messaging.drivers.embedded import EmbeddedNorthbound
 from tests.support.messages import Outcomes, a_message
 
-IN_FLIGHT = 150
+IN_FLIGHT = 500
+PAYLOAD_BYTES = 1_000  # so that a commit takes long enough to be killed in the middle
 
 
 class Submitter:
@@ -43,7 +44,7 @@ class Submitter:
         def kept(reason: Unavailable | None) -> None:
             self._acknowledge(number, reason)
 
-        self._northbound.submit(a_message(b"%d" % number, device_id=self._name), kept)
+        self._northbound.submit(a_message((b"%d" % number).ljust(PAYLOAD_BYTES), device_id=self._name), kept)
 
     def _acknowledge(self, number: int, reason: Unavailable | None) -> None:
         assert reason is None, reason
