@@ -35,14 +35,11 @@ class Exchange:
 class AnswerQueue:
     """The exchanges of one connection. Whoever adds to it keeps it short."""
 
-    __slots__ = ("_exchanges", "_undecided")
+    __slots__ = ("_undecided", "exchanges")
 
     def __init__(self) -> None:
-        self._exchanges: list[Exchange] = []
+        self.exchanges: list[Exchange] = []  # oldest first; for reading only
         self._undecided = 0
-
-    def __len__(self) -> int:
-        return len(self._exchanges)
 
     @property
     def is_decided(self) -> bool:
@@ -50,7 +47,7 @@ class AnswerQueue:
         return self._undecided == 0
 
     def add(self, exchange: Exchange) -> None:
-        self._exchanges.append(exchange)
+        self.exchanges.append(exchange)
         self._undecided += 1
 
     def decide(self, exchange: Exchange, answer: Answer) -> None:
@@ -63,8 +60,8 @@ class AnswerQueue:
         With `last_closes` the answer that empties the queue announces the end of the connection.
         """
         rendered: list[bytes] = []
-        waiting = len(self._exchanges)
-        for exchange in self._exchanges:
+        waiting = len(self.exchanges)
+        for exchange in self.exchanges:
             answer, head = exchange.answer, exchange.head
             if answer is None:
                 break
@@ -79,5 +76,5 @@ class AnswerQueue:
                     )
                 )
             tell(answer.status)
-        del self._exchanges[: len(rendered)]
+        del self.exchanges[: len(rendered)]
         return rendered[0] if len(rendered) == 1 else b"".join(rendered)

@@ -72,7 +72,10 @@ Plan = UploadPlan | Preflight
 
 def plan_of(head: RequestHead) -> Plan | None:
     """Return what a request asks for, None where nothing is served. Raises PathMalformed."""
-    path, _, query = _ORIGIN_OF_ABSOLUTE.sub("", head.target, count=1).partition("?")
+    target = head.target
+    if not target.startswith("/"):
+        target = _ORIGIN_OF_ABSOLUTE.sub("", target, count=1)
+    path, _, query = target.partition("?")
     kind = _OWN_DATA.get(path)
     tenant: str | None = None
     device: str | None = None

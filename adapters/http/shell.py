@@ -221,8 +221,12 @@ class HttpConnection:
 
     def _takes_request(self) -> bool:
         """Take one request; False when none can be taken for now. Raises what is wrong with its bytes."""
-        if self._phase is not READING or not self._has_room():
+        if self._phase is not READING:
             return False
+        if len(self._queue.exchanges) >= self._listener.pipelined_max:
+            self._send()
+            if len(self._queue.exchanges) >= self._listener.pipelined_max:
+                return False
         head = self._head
         if head is None:
             head = self._reader.next_head()
@@ -240,12 +244,6 @@ class HttpConnection:
         self._owes_continue = False
         self._serve(head, body)
         return True
-
-    def _has_room(self) -> bool:
-        limit = self._listener.pipelined_max
-        if len(self._queue) >= limit:
-            self._send()
-        return len(self._queue) < limit
 
     def _begin(self, head: RequestHead) -> None:
         self._head = head
@@ -304,7 +302,8 @@ class HttpConnection:
     # Answering
 
     def _decide(self, exchange: Exchange, answer: Answer) -> None:
-        if exchange.head is not None and (origin := exchange.head.header(b"origin")) is not None:
+        head = exchange.head
+        if head is not None and (origin := head.header(b"origin")) is not None:
             answer = self._listener.cors.dress(answer, origin)
         self._queue.decide(exchange, answer)
 
@@ -330,7 +329,7 @@ class HttpConnection:
         if ready:
             self._stream.write(ready)
             self._reader.rested(self._listener.clock.monotonic())
-        if closes and not self._queue:
+        if closes and not self._queue.exchanges:
             self._leave()
 
     def _leave(self) -> None:
@@ -352,21 +351,23 @@ class HttpConnection:
         """Read or rest, as far as the queue has room, and say until when."""
         if self._phase is LINGERING or self._phase is GONE:
             return
-        is_full = self._phase is READING and len(self._queue) >= self._listener.pipelined_max
-        self._pause(is_full or self._phase is ADMITTING)
+        is_full = self._phase is READING and len(self._queue.exchanges) >= self._listener.pipelined_max
+        if self._is_paused is not (is_full or self._phase is ADMITTING):
+            self._turn()
         if self._phase is not READING or is_full:
             self.expires_at = math.inf
             return
-        if self._owes_continue and not self._queue:
+        if self._owes_continue and not self._queue.exchanges:
             self._owes_continue = False
             self._stream.write(CONTINUE)
-        self.expires_at = self._reader.deadline if self._reader.is_mid_request or not self._queue else math.inf
+        self.expires_at = (
+            self._reader.deadline if self._reader.is_mid_request or not self._queue.exchanges else math.inf
+        )
 
-    def _pause(self, wanted: bool) -> None:
-        if wanted == self._is_paused:
-            return
-        self._is_paused = wanted
-        if wanted:
+    def _turn(self) -> None:
+        """From reading to resting, or back."""
+        self._is_paused = not self._is_paused
+        if self._is_paused:
             self._stream.pause_reading()
         else:
             self._reader.resumed(self._listener.clock.monotonic())

@@ -449,6 +449,7 @@ async def test_a_device_that_was_disabled_is_disconnected_behind_its_last_answer
         assert idle.is_closed and idle.writes == []
         assert not busy.is_closed
         busy.send(post())
+        gateway.uplink.submitted[0][0].end(DeviceDisabled("again"))
         gateway.uplink.settle()
         assert busy.statuses == [202] and busy.answers[0].headers["connection"] == "close"
         assert busy.is_closed and len(gateway.uplink.uploads) == 1
