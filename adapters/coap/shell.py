@@ -67,6 +67,7 @@ class CoapAdapter:
             rejections=meters.counter("tuhono_coap_rejections", "datagrams that were no acceptable CoAP message"),
         )
         self._associations = meters.gauge("tuhono_coap_associations", "peers of the CoAP adapter")
+        self._exchanges = meters.gauge("tuhono_coap_exchanges", "requests remembered to recognise a repetition")
         self._answers: dict[int, Count] = {}
         self._conversations: dict[Association, Conversation] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -138,6 +139,7 @@ class CoapAdapter:
         self._timer = None
         now = self._clock.monotonic()
         self._carry_out(self._endpoint.due(now))
+        self._exchanges.total = self._endpoint.remembered
         self._arm(now)
 
     def _carry_out(self, effects: Effects[Conversation]) -> None:

@@ -124,7 +124,6 @@ class Endpoint(Generic[K]):
             message = parse_body(header, datagram)
         except FormatFault:
             return self._reject(line, header)
-        self._memory.expire(now)
         return self._begin(line, message, now)
 
     def answer(self, exchange: Exchange[K], answer: Answer, now: float) -> Effects[K]:

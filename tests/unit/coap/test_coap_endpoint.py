@@ -272,6 +272,13 @@ def test_only_the_first_answer_counts() -> None:
     assert bench.endpoint.unanswered == 0
 
 
+def test_of_an_answered_request_only_the_answer_is_kept() -> None:
+    bench = Bench()
+    exchange = bench.take(request("/t", message_id=7, token=b"longish")).exchange
+    (answer,) = sent(bench.endpoint.answer(exchange, OK, 0.0))
+    assert (exchange.token, exchange.replay) == (b"", answer)
+
+
 def test_closing_a_peer_forgets_all_of_it() -> None:
     bench = Bench(limits(ack_delay_s=0.5))
     answered = bench.take(request("/t", message_id=1)).exchange

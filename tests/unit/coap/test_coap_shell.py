@@ -13,6 +13,7 @@ from registry.errors import CredentialUnknown, DeviceDisabled, StorageUnavailabl
 from tenant.errors import TenantDisabled
 from tenant.ports import Change, ChangeKind
 from tests.support.coap import DEVICE, MemoryAssociation, Stage, Verdict, ack, request, settled
+from tests.support.waiting import until
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "coap" / "libcoap-requests.txt"
 POST_T = request("/t", message_id=1, token=b"tk", payload=b"21.5")
@@ -129,6 +130,17 @@ async def test_the_adapters_own_timer_does_the_sweeping() -> None:
         async with asyncio.timeout(10):
             await association.heard.wait()
         assert codes(association) == ["0.00"]
+
+
+async def test_what_is_remembered_is_forgotten_in_time_though_nothing_more_arrives() -> None:
+    async with Stage(settings=CoapSettings(ack_delay_s=0.01), holds=True).running() as stage:
+        remembered = stage.meters.gauge("tuhono_coap_exchanges", "")
+        association = await stage.connected()
+        association.says(request("/t", type_=NON, payload=b"1"))
+        stage.uplink.release()
+        await until(lambda: remembered.total == 1, every_s=0.01)
+        stage.clock.advance(247.0)
+        await until(lambda: remembered.total == 0, every_s=0.01)
 
 
 async def test_non_confirmable_telemetry_is_answered_non_confirmably() -> None:
