@@ -18,6 +18,7 @@ from messaging.message import MessageKind
 _KINDS = {"telemetry": MessageKind.TELEMETRY, "event": MessageKind.EVENT}
 _UPLOAD_METHODS = frozenset({"POST", "PUT"})
 _OWN_DATA = {f"/{name}": kind for name, kind in _KINDS.items()}
+_DOTS = frozenset({".", ".."})
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -85,6 +86,8 @@ def plan_of(head: RequestHead) -> Plan | None:
         segments = _segments(path)
         kind = _KINDS.get(segments[0]) if len(segments) <= 3 else None
         if kind is None:
+            return None
+        if not _DOTS.isdisjoint(segments):  # a proxy in between may have taken it for a step up the path
             return None
         tenant, device = [segment or None for segment in (*segments, "", "")][1:3]
     if head.method == "OPTIONS":

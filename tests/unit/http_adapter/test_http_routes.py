@@ -66,6 +66,9 @@ def test_a_path_names_the_kind_and_whose_data_it_is(
         "http://gateway.example.com",
         "http://gateway.example.com?x",
         "/../telemetry",
+        "/telemetry/../sensor-1",
+        "/telemetry/acme/%2e%2E",
+        "/telemetry/acme/.",
     ],
 )
 def test_nothing_else_is_served(target: str) -> None:
