@@ -29,6 +29,11 @@ class Admissions:
         self._pending = 0
         self._tasks: asyncio.TaskGroup | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `run` is running."""
+        return self._tasks is not None
+
     async def run(self) -> None:
         """Take orders until cancelled; what is pending then is cancelled too."""
         try:
