@@ -17,7 +17,7 @@ from kernel.log import fields
 from registry.errors import DeviceUnknown
 from registry.model import X509_CERT, AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
 from storage.errors import CredentialTaken, NameUnstorable
-from storage.provisioning import OnRecord, Provisioned, decide
+from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
 from storage.tenancy import (
     alias_taken,
     anchor_taken,
@@ -47,7 +47,6 @@ class _State:
     tenants: dict[TenantId, Tenant] = field(default_factory=dict)
     devices: dict[DeviceKey, Device] = field(default_factory=dict)
     credentials: dict[CredentialKey, Credential] = field(default_factory=dict)
-    queued: dict[DeviceKey, datetime] = field(default_factory=dict)  # provisioning events nobody has kept yet
     audit: list[AuditRow] = field(default_factory=list)
     audit_position: int = 0
     changes: list[Change] = field(default_factory=list)  # the newest `changes_max`; the last has number changes_seq
@@ -65,7 +64,6 @@ class _State:
 
     def drop_device(self, key: DeviceKey) -> None:
         del self.devices[key]
-        self.queued.pop(key, None)
         for credential_key in [
             name for name, held in self.credentials.items() if (held.tenant_id, held.device_id) == key
         ]:
@@ -93,7 +91,7 @@ class MemoryConnectPath:
     async def provision(self, order: ProvisioningOrder) -> KnownDevice:
         await asyncio.sleep(0)  # as a real database, it lets others go first
         require_storable(order.device_id, order.auth_id)
-        decided = decide(order, self._on_record(order))
+        decided = decide(order, self._on_record(order), make_ids(IDS_PER_ORDER))
         if isinstance(decided, Refused):
             raise decided
         if isinstance(decided, Provisioned):
@@ -102,14 +100,18 @@ class MemoryConnectPath:
         return decided
 
     async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
-        self._state.queued.pop((tenant_id, device_id), None)
         device = self._state.devices.get((tenant_id, device_id))
         if device is not None and not device.status.notification_sent:
             status = replace(device.status, notification_sent=True, updated=self._state.clock.now())
             self._state.devices[tenant_id, device_id] = replace(device, status=status, version=generate_id())
 
     async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:
-        due = sorted((moment, key) for key, moment in self._state.queued.items() if moment < before)
+        unsent = (
+            (device.status.created, key)
+            for key, device in self._state.devices.items()
+            if device.status.auto_provisioned and not device.status.notification_sent
+        )
+        due = sorted((created, key) for created, key in unsent if created < before)
         return [self._state.devices[key] for _, key in due[:limit]]
 
     def record(self, row: AuditRow) -> None:
@@ -141,7 +143,6 @@ class MemoryConnectPath:
         device, credential = provisioned.known.device, provisioned.credential
         self._state.devices[device.tenant_id, device.device_id] = device
         self._state.credentials[credential.tenant_id, credential.type, credential.auth_id] = credential
-        self._state.queued[device.tenant_id, device.device_id] = device.status.created
         self._state.audited(provisioned.audit)
 
 
@@ -279,13 +280,10 @@ class MemoryDevices:
             held = self._state.credentials.get((entry.tenant_id, entry.type, entry.auth_id))
             if held is not None and held.device_id != device.device_id:
                 raise CredentialTaken(f"{entry.type} {entry.auth_id!r} belongs to another device")
-        queued = self._state.queued.get(key)
         known = key in self._state.devices
         if known:
             self._state.drop_device(key)
         self._state.devices[key] = device
-        if queued is not None:
-            self._state.queued[key] = queued
         for entry in credentials:
             self._state.credentials[entry.tenant_id, entry.type, entry.auth_id] = entry
         if known:

@@ -5,11 +5,13 @@ judge order after order, and writes what was decided in that same transaction. `
 up to date, so that orders of one group see each other as if they had come one by one.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kernel.errors import Refused
-from kernel.ids import AnchorId, AuthId, DeviceId, TenantId, generate_id
+from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from registry.errors import DeviceExists, DeviceLimitReached, ProvisioningWithdrawn
 from registry.model import (
     AUTHORITY_AUTO_PROVISIONING,
@@ -24,6 +26,7 @@ from registry.model import (
 )
 
 PROVISIONED = "device.provisioned"
+IDS_PER_ORDER = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -38,15 +41,27 @@ class OnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioned:
-    """A device to be written, with its credential and its audit row; its event is queued beside them."""
+    """A device to be written, with its credential and its audit row. Its event is due until it is marked notified."""
 
     known: KnownDevice
     credential: Credential
     audit: AuditRow
 
 
-def decide(order: ProvisioningOrder, on_record: OnRecord) -> KnownDevice | Provisioned | Refused:
-    """The record that is there already, the one to write, or why there is none. Updates the ledger."""
+def make_ids(count: int) -> Iterator[str]:
+    """Random UUIDs, version 4, from one call for randomness: each such call gives the interpreter's lock away."""
+    digits = os.urandom(16 * count).hex()
+    for start in range(0, 32 * count, 32):
+        own = digits[start : start + 32]
+        variant = "89ab"[int(own[16], 16) & 3]
+        yield f"{own[:8]}-{own[8:12]}-4{own[13:16]}-{variant}{own[17:20]}-{own[20:]}"
+
+
+def decide(order: ProvisioningOrder, on_record: OnRecord, ids: Iterator[str]) -> KnownDevice | Provisioned | Refused:
+    """The record that is there already, the one to write, or why there is none. Updates the ledger.
+
+    Takes at most IDS_PER_ORDER of the ids.
+    """
     credential = (order.tenant_id, order.auth_id)
     device = (order.tenant_id, order.device_id)
     known = on_record.known.get(credential)
@@ -61,14 +76,14 @@ def decide(order: ProvisioningOrder, on_record: OnRecord) -> KnownDevice | Provi
     count = on_record.device_counts.get(order.tenant_id, 0)
     if 0 <= order.devices_max <= count:
         return DeviceLimitReached(f"tenant {order.tenant_id!r} holds {count} of {order.devices_max} devices")
-    provisioned = _provisioned(order)
+    provisioned = _provisioned(order, ids)
     on_record.known[credential] = provisioned.known
     on_record.taken.add(device)
     on_record.device_counts[order.tenant_id] = count + 1
     return provisioned
 
 
-def _provisioned(order: ProvisioningOrder) -> Provisioned:
+def _provisioned(order: ProvisioningOrder, ids: Iterator[str]) -> Provisioned:
     """Device and credential as hono-registry 5.1 steps 4 and 5 want them."""
     comment = f"Auto-provisioned at {instant(order.moment)}"
     device = Device(
@@ -78,7 +93,7 @@ def _provisioned(order: ProvisioningOrder) -> Provisioned:
         enabled=True,
         authorities=(AUTHORITY_AUTO_PROVISIONING,) if order.as_gateway else (),
         ext={"comment": comment},
-        version=generate_id(),
+        version=next(ids),
     )
     credential = Credential(
         tenant_id=order.tenant_id,
@@ -87,7 +102,7 @@ def _provisioned(order: ProvisioningOrder) -> Provisioned:
         auth_id=order.auth_id,
         enabled=True,
         comment=comment,
-        secrets=(Secret(secret_id=generate_id()),),
+        secrets=(Secret(secret_id=next(ids)),),
     )
     audit = AuditRow(
         moment=order.moment,
@@ -108,4 +123,4 @@ def _provisioned(order: ProvisioningOrder) -> Provisioned:
 
 def instant(moment: datetime) -> str:
     """ISO 8601, UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

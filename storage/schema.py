@@ -22,11 +22,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 
-Position = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in an INTEGER primary key
+# SQLite counts up by itself in an INTEGER primary key; positions are never used again as the newest row always stays.
+Position = BigInteger().with_variant(Integer, "sqlite")
+
+NOTIFICATION_DUE = text("auto_provisioned AND NOT notification_sent")
 
 tenants = Table(
     "tenants",
@@ -92,6 +96,17 @@ devices = Table(
     sqlite_with_rowid=False,
 )
 
+# The queue of provisioning events: a device is in it from the transaction that provisions it to the one
+# that marks it notified, and cannot be there twice or without its record.
+Index(
+    "devices_notification_due",
+    devices.c.created,
+    devices.c.tenant_id,
+    devices.c.device_id,
+    sqlite_where=NOTIFICATION_DUE,
+    postgresql_where=NOTIFICATION_DUE,
+)
+
 credentials = Table(
     "credentials",
     metadata,
@@ -111,24 +126,6 @@ credentials = Table(
         ondelete="CASCADE",
     ),
     Index("credentials_by_device", "tenant_id", "device_id"),
-    sqlite_with_rowid=False,
-)
-
-# Provisioning events that no message engine has kept yet.
-provisioning_outbox = Table(
-    "provisioning_outbox",
-    metadata,
-    Column("tenant_id", Text, nullable=False),
-    Column("device_id", Text, nullable=False),
-    Column("queued", BigInteger, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "device_id", name="provisioning_outbox_pk"),
-    ForeignKeyConstraint(
-        ["tenant_id", "device_id"],
-        ["devices.tenant_id", "devices.device_id"],
-        name="provisioning_outbox_device",
-        ondelete="CASCADE",
-    ),
-    Index("provisioning_outbox_by_queued", "queued"),
     sqlite_with_rowid=False,
 )
 
@@ -161,7 +158,6 @@ audit = Table(
     Column("code", Text),
     Column("facts", Text),
     PrimaryKeyConstraint("position", name="audit_pk"),
-    sqlite_autoincrement=True,
 )
 
 changes = Table(
@@ -174,5 +170,4 @@ changes = Table(
     Column("device_id", Text),
     Column("enabled", Boolean),
     PrimaryKeyConstraint("seq", name="changes_pk"),
-    sqlite_autoincrement=True,
 )

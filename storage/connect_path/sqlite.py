@@ -27,9 +27,9 @@ WHERE c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
 _FIND_DEVICE = f"SELECT {_DEVICE} FROM devices AS d WHERE d.tenant_id = ? AND d.device_id = ?"
 _COUNT_DEVICES = "SELECT devices FROM device_counts WHERE tenant_id = ?"
 _DUE = f"""
-SELECT {_DEVICE} FROM provisioning_outbox AS o
-JOIN devices AS d ON d.tenant_id = o.tenant_id AND d.device_id = o.device_id
-WHERE o.queued < ? ORDER BY o.queued, o.tenant_id, o.device_id LIMIT ?
+SELECT {_DEVICE} FROM devices AS d
+WHERE d.auto_provisioned AND NOT d.notification_sent AND d.created < ?
+ORDER BY d.created, d.tenant_id, d.device_id LIMIT ?
 """
 
 

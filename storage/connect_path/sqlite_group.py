@@ -1,6 +1,6 @@
 """The statements of one group: what the writer thread runs between BEGIN and COMMIT.
 
-A group takes the same few statements whether it holds one order or sixty-four: every statement lists
+A group takes the same few statements whether it holds one order or 256: every statement lists
 its rows as VALUES. A statement a row would be simpler, but each gives the interpreter's lock to the
 event loop and has to win it back.
 """
@@ -13,12 +13,12 @@ from functools import cache
 from typing import Any
 
 from kernel.errors import Refused
-from kernel.ids import DeviceId, TenantId, generate_id
+from kernel.ids import DeviceId, TenantId
 from registry.model import AuditRow, KnownDevice, ProvisioningOrder
-from storage.provisioning import OnRecord, Provisioned, decide
+from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
 from storage.rows import DEVICE_COLUMNS, device_of, list_text, micros, object_text, secrets_text
 
-ROWS_PER_STATEMENT_MAX = 64  # a power of two: each smaller power is a statement of its own
+ROWS_PER_STATEMENT_MAX = 256  # a power of two: each smaller power is a statement of its own
 
 # Only what is not as an ordinary stranger's order expects it: nobody on record, free id, permission given.
 # CROSS JOIN and LEFT JOIN keep the orders outermost, so that every other table is asked by its primary key.
@@ -47,7 +47,6 @@ _INSERT_CREDENTIALS = """
 INSERT INTO credentials (tenant_id, type, auth_id, device_id, enabled, comment, secrets)
 SELECT column1, 'x509-cert', column2, column3, 1, column4, column5 FROM (VALUES {rows})
 """
-_QUEUE_EVENTS = "INSERT INTO provisioning_outbox (tenant_id, device_id, queued) VALUES {rows}"
 _INSERT_AUDIT = "INSERT INTO audit (moment, what, tenant_id, device_id, code, facts) VALUES {rows}"
 _PRUNE_AUDIT = "DELETE FROM audit WHERE position <= ?"
 _MARK_NOTIFIED = """
@@ -55,10 +54,6 @@ UPDATE devices SET notification_sent = 1, updated = o.column3, version = o.colum
 FROM (VALUES {rows}) AS o
 WHERE devices.tenant_id = o.column1 AND devices.device_id = o.column2 AND NOT devices.notification_sent
 """
-_DROP_EVENTS = """
-DELETE FROM provisioning_outbox WHERE (tenant_id, device_id) IN (VALUES {rows})
-"""
-
 Outcome = KnownDevice | Refused
 
 
@@ -74,8 +69,9 @@ class GroupStatements:
         on_record = self._read(orders)
         outcomes: list[Outcome] = []
         written: list[Provisioned] = []
+        ids = make_ids(IDS_PER_ORDER * len(orders))
         for order in orders:
-            decided = decide(order, on_record)
+            decided = decide(order, on_record, ids)
             if isinstance(decided, Provisioned):
                 written.append(decided)
                 outcomes.append(decided.known)
@@ -85,9 +81,8 @@ class GroupStatements:
         return outcomes, [entry.audit for entry in written]
 
     def mark_notified(self, marks: Sequence[tuple[TenantId, DeviceId]], moment: datetime) -> None:
-        now = micros(moment)
-        self._with_rows(_MARK_NOTIFIED, [(*mark, now, generate_id()) for mark in marks])
-        self._with_rows(_DROP_EVENTS, marks)
+        now, ids = micros(moment), make_ids(len(marks))
+        self._with_rows(_MARK_NOTIFIED, [(*mark, now, next(ids)) for mark in marks])
 
     def audit(self, rows: Sequence[AuditRow]) -> None:
         """Add rows at the end; the oldest make room."""
@@ -124,7 +119,7 @@ class GroupStatements:
     def _write(self, written: Sequence[Provisioned]) -> None:
         if not written:
             return
-        devices, credentials, events = [], [], []
+        devices, credentials = [], []
         counts: dict[TenantId, int] = {}
         for entry in written:
             device, credential = entry.known.device, entry.credential
@@ -133,11 +128,9 @@ class GroupStatements:
             secrets = secrets_text(credential.secrets)
             devices.append((tenant_id, device_id, authorities, ext, created, device.version))
             credentials.append((tenant_id, credential.auth_id, device_id, credential.comment, secrets))
-            events.append((tenant_id, device_id, created))
             counts[tenant_id] = counts.get(tenant_id, 0) + 1
         self._with_rows(_INSERT_DEVICES, devices)
         self._with_rows(_INSERT_CREDENTIALS, credentials)
-        self._with_rows(_QUEUE_EVENTS, events)
         for tenant_id, added in counts.items():
             self._execute(_ADD_TO_COUNT, (tenant_id, added))
 

@@ -1,4 +1,4 @@
-"""Tenants, trust anchors, devices, credentials, queued provisioning events, audit, change feed."""
+"""Tenants, trust anchors, devices, credentials, audit, change feed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -85,6 +85,14 @@ def _devices() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "device_id", name="devices_pk"),
         sqlite_with_rowid=False,
     )
+    is_due = sa.text("auto_provisioned AND NOT notification_sent")
+    op.create_index(
+        "devices_notification_due",
+        "devices",
+        ["created", "tenant_id", "device_id"],
+        sqlite_where=is_due,
+        postgresql_where=is_due,
+    )
     op.create_table(
         "device_counts",
         sa.Column("tenant_id", sa.Text, nullable=False),
@@ -106,20 +114,15 @@ def _credentials() -> None:
         sa.Column("ext", sa.Text),
         sa.Column("secrets", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "type", "auth_id", name="credentials_pk"),
-        _device_reference("credentials_device"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "device_id"],
+            ["devices.tenant_id", "devices.device_id"],
+            name="credentials_device",
+            ondelete="CASCADE",
+        ),
         sqlite_with_rowid=False,
     )
     op.create_index("credentials_by_device", "credentials", ["tenant_id", "device_id"])
-    op.create_table(
-        "provisioning_outbox",
-        sa.Column("tenant_id", sa.Text, nullable=False),
-        sa.Column("device_id", sa.Text, nullable=False),
-        sa.Column("queued", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "device_id", name="provisioning_outbox_pk"),
-        _device_reference("provisioning_outbox_device"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("provisioning_outbox_by_queued", "provisioning_outbox", ["queued"])
 
 
 def _logs() -> None:
@@ -133,7 +136,6 @@ def _logs() -> None:
         sa.Column("code", sa.Text),
         sa.Column("facts", sa.Text),
         sa.PrimaryKeyConstraint("position", name="audit_pk"),
-        sqlite_autoincrement=True,
     )
     op.create_table(
         "changes",
@@ -144,11 +146,4 @@ def _logs() -> None:
         sa.Column("device_id", sa.Text),
         sa.Column("enabled", sa.Boolean),
         sa.PrimaryKeyConstraint("seq", name="changes_pk"),
-        sqlite_autoincrement=True,
-    )
-
-
-def _device_reference(name: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["tenant_id", "device_id"], ["devices.tenant_id", "devices.device_id"], name=name, ondelete="CASCADE"
     )
