@@ -6,6 +6,7 @@ the task group of `run`.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from adapters.admission.admission import Admission
 from adapters.admission.evidence import Evidence
@@ -86,7 +87,7 @@ class HttpAdapter:
         self.encoder.set_date(self.clock.now())
         now = self.clock.monotonic()
         for connection in [connection for connection in self._connections if connection.expires_at <= now]:
-            connection.expire()
+            self._guard(connection, connection.expire)
 
     async def drain(self, *, within_s: float) -> None:
         """Answer the requests under way, close every connection, abort those that take longer than that.
@@ -164,4 +165,12 @@ class HttpAdapter:
     def _flush(self) -> None:
         due, self._flush_due = self._flush_due, set()
         for connection in due:
-            connection.flush()
+            self._guard(connection, connection.flush)
+
+    def _guard(self, connection: HttpConnection, step: Callable[[], None]) -> None:
+        """A defect in one connection's step costs that connection, and nothing else."""
+        try:
+            step()
+        except Exception:
+            log.exception("http.connection-failed", extra=fields(remote=str(connection.peer.address)))
+            connection.abort()

@@ -215,7 +215,7 @@ class Device:
 
     def abort(self) -> None:
         self.is_aborted = True
-        self.close()
+        Device.close(self)
 
     def pause_reading(self) -> None:
         assert not self.is_paused

@@ -92,8 +92,11 @@ class RequestReader:
         return self._began_at + self._request_deadline_s
 
     def rested(self, now: float) -> None:
-        """Count idle time from `now`: the answer left only now."""
+        """Count idle time from `now`: the answer left only now. Keep no bytes that were read."""
         self._fed_at = now
+        if self._at == len(self._buffer):
+            self._buffer = b""
+            self._at = self._scanned_to = 0
 
     def resumed(self, now: float) -> None:
         """Count all time from `now`: until now it was us who did not read."""

@@ -97,3 +97,18 @@ async def test_a_running_adapter_sweeps_by_itself(monkeypatch: pytest.MonkeyPatc
         device = gateway.connect()
         gateway.clock.advance(75)
         await device.until_lost()
+
+
+async def test_a_defect_in_one_connection_costs_no_other_its_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Gateway() as gateway:
+        broken, sound = gateway.connect(), gateway.connect()
+        monkeypatch.setattr(broken, "close", failing)
+        gateway.pass_time(75)
+        assert broken.is_aborted and sound.is_closed
+        assert "http.connection-failed" in caplog.messages
+
+
+def failing() -> None:
+    raise ZeroDivisionError("defect")
