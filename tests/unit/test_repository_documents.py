@@ -82,9 +82,10 @@ def test_every_program_that_tests_need_is_installed_by_the_scripts() -> None:
     assert needed <= listed
 
 
-def test_every_room_is_packaged_typed_and_under_contract() -> None:
+def test_every_room_is_packaged_typed_measured_and_under_contract() -> None:
     assert {pattern.rstrip("*") for pattern in PYPROJECT["tool"]["setuptools"]["packages"]["find"]["include"]} == ROOMS
     assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == ROOMS
-    assert ROOMS <= set(PYPROJECT["tool"]["mypy"]["packages"])
+    assert set(PYPROJECT["tool"]["coverage"]["run"]["source_pkgs"]) == ROOMS
+    assert PYPROJECT["tool"]["mypy"]["files"] == ["."]
     (layers,) = (one for one in PYPROJECT["tool"]["importlinter"]["contracts"] if one["name"] == "Layers")
     assert {room for layer in layers["layers"] for room in layer.split(" | ")} == ROOMS
