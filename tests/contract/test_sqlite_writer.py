@@ -1,0 +1,200 @@
+"""The SQLite driver under pressure: a database that others hold, too much waiting, an end with work in hand."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel.errors import Unavailable
+from kernel.ids import DeviceId
+from registry.errors import StorageUnavailable
+from registry.model import X509_CERT, AuditRow, KnownDevice
+from storage.database import DATABASE_FILE
+from storage.open import Store
+from storage.repositories import tenants as tenants_module
+from tests.support.stores import NOW, TENANT, anchor, device, open_sqlite, order, tenant
+from tests.support.waiting import until
+
+
+@contextmanager
+def opened(data_dir: Path, **settings: Any) -> Iterator[Store]:
+    store = open_sqlite(data_dir, **settings)
+    if store.tenants.find(TENANT) is None:
+        store.tenants.create(tenant(TENANT, anchor()))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Another process is writing, and takes its time."""
+    with closing(sqlite3.connect(data_dir / DATABASE_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def refused(number: int) -> AuditRow:
+    return AuditRow(moment=NOW, what="device.refused", facts={"number": str(number)})
+
+
+async def test_a_locked_database_is_told_by_name_and_the_next_try_works(tmp_path: Path) -> None:
+    with opened(tmp_path, busy_timeout_s=0.1) as store:
+        await store.connect_path.provision(order("before"))
+        with held(tmp_path):
+            with pytest.raises(StorageUnavailable, match="locked"):
+                await store.connect_path.provision(order("during"))
+            with pytest.raises(StorageUnavailable, match="locked"):
+                await store.connect_path.mark_notified(TENANT, DeviceId("before"))
+            known = await store.connect_path.find_by_credential(TENANT, X509_CERT, order("before").auth_id)
+            assert known is not None and known.notification_due
+            with pytest.raises(StorageUnavailable, match="locked"):
+                store.devices.put(device("by-hand"))
+        assert (await store.connect_path.provision(order("during"))).device.device_id == "during"
+        store.devices.put(device("by-hand"))
+
+
+async def test_the_writer_waits_for_another_process_as_long_as_it_is_told(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        with held(tmp_path):
+            waiting = asyncio.ensure_future(store.connect_path.provision(order("patient")))
+            done, _ = await asyncio.wait([waiting], timeout=0.05)
+            assert not done
+        assert (await waiting).device.device_id == "patient"
+
+
+async def test_more_orders_than_may_wait_are_refused_at_once_and_the_others_kept(tmp_path: Path) -> None:
+    with opened(tmp_path, provisioning_pending_max=5) as store:
+        with held(tmp_path):
+            asked = [asyncio.ensure_future(store.connect_path.provision(order(f"s-{n}"))) for n in range(8)]
+            done, waiting = await asyncio.wait(asked, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            await until(lambda: sum(entry.done() for entry in asked) == 3)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [KnownDevice] * 5 + [StorageUnavailable] * 3
+        await store.connect_path.provision(order("s-7"))
+
+
+async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(tmp_path: Path) -> None:
+    with opened(tmp_path, audit_pending_max=5) as store:
+        with held(tmp_path):
+            for number in range(12):
+                store.connect_path.record(refused(number))
+        await until(lambda: store.audit.last_position() >= 6)
+        rows = store.audit.read(after=0, limit=100)
+        assert [row.facts.get("number") for row in rows[:5]] == ["0", "1", "2", "3", "4"]
+        assert [(row.what, row.facts) for row in rows[5:]] == [("audit.overflowed", {"rows": "7"})]
+        store.connect_path.record(refused(99))
+        await until(lambda: store.audit.last_position() == 7)
+        assert store.audit.read(after=6, limit=1)[0].facts == {"number": "99"}
+
+
+async def test_audit_rows_that_could_not_be_written_are_written_later(tmp_path: Path) -> None:
+    with opened(tmp_path, busy_timeout_s=0.05) as store:
+        with held(tmp_path):
+            store.connect_path.record(refused(1))
+            with pytest.raises(StorageUnavailable):
+                await store.connect_path.provision(order("during"))
+        await until(lambda: store.audit.last_position() == 1)
+        assert store.audit.read(after=0, limit=9)[0].facts == {"number": "1"}
+
+
+async def test_closing_writes_everything_that_was_taken(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        asked = [asyncio.ensure_future(store.connect_path.provision(order(f"s-{n}"))) for n in range(700)]
+        for number in range(50):
+            store.connect_path.record(refused(number))
+        await asyncio.sleep(0)
+    assert all(isinstance(outcome, KnownDevice) for outcome in await asyncio.gather(*asked))
+    with opened(tmp_path) as store:
+        assert await store.connect_path.count_devices(TENANT) == 700
+        assert len(store.audit.read(after=0, limit=1000, what="device.refused")) == 50
+
+
+async def test_a_closed_store_refuses_by_name(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        await store.connect_path.provision(order("s"))
+    path = store.connect_path
+    store.connect_path.record(refused(1))
+    for ask in (
+        path.provision(order("late")),
+        path.mark_notified(TENANT, DeviceId("s")),
+        path.find_by_credential(TENANT, X509_CERT, order("s").auth_id),
+        path.find_device(TENANT, DeviceId("s")),
+        path.count_devices(TENANT),
+        path.due_notifications(before=NOW, limit=1),
+    ):
+        with pytest.raises(Unavailable):
+            await ask
+    for read in (store.feed.catch_up, store.feed.all_tenants):
+        with pytest.raises(Unavailable):
+            read()
+    store.close()
+
+
+async def test_a_database_that_does_not_answer_does_not_end_the_follower(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as store:
+        pass
+    follower = asyncio.ensure_future(store.feed.run())
+    await until(lambda: len(caplog.records) >= 2, every_s=0.005)
+    follower.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await follower
+    assert {record.getMessage() for record in caplog.records} == {"changes.unread"}
+
+
+async def test_a_tenants_devices_are_removed_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenants_module, "PURGE_BATCH_DEVICES", 4)
+    with opened(tmp_path) as store:
+        await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(12)))
+        store.tenants.delete(TENANT, expected_version=None)
+        assert store.devices.find_all(TENANT, after=None, limit=100) == []
+        assert not store.has_unfinished_purges()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def delete_until_killed(store: Store) -> None:
+    """Delete the tenant, but end before the first of its devices is removed."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tenants_module.SqlTenants, "_purge", kill)
+        with pytest.raises(Killed):
+            store.tenants.delete(TENANT, expected_version=None)
+    assert store.tenants.find(TENANT) is None
+    assert store.has_unfinished_purges()
+
+
+async def test_a_deletion_that_was_cut_short_is_finished_by_the_next_start(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(12)))
+        delete_until_killed(store)
+    store = open_sqlite(tmp_path)
+    assert store.devices.find_all(TENANT, after=None, limit=100) == []
+    assert not store.has_unfinished_purges()
+    store.close()
+
+
+async def test_a_new_tenant_never_inherits_from_a_deletion_that_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenants_module, "PURGE_BATCH_DEVICES", 4)
+    with opened(tmp_path) as store:
+        await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(12)))
+        delete_until_killed(store)
+        store.tenants.create(tenant(TENANT, anchor()))
+        assert store.devices.find_all(TENANT, after=None, limit=100) == []
+        assert await store.connect_path.count_devices(TENANT) == 0
+        await store.connect_path.provision(order("s-1", devices_max=1))
