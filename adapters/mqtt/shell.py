@@ -76,10 +76,10 @@ class MqttShell:
         stream = self._stream
         if stream is None:
             return
-        self._decoder.feed(data)
-        if self._takes_packets:
-            self._pump()
-        if not self._takes_packets and self._decoder.held_bytes > HELD_MAX_BYTES and not self._is_paused:
+        decoder = self._decoder
+        decoder.feed(data)
+        self._pump()
+        if decoder.held_bytes > HELD_MAX_BYTES and not self._is_paused and not self._takes_packets:
             self._is_paused = True
             stream.pause_reading()
 
@@ -265,7 +265,8 @@ class MqttShell:
     def _undelivered(self, delivery: Delivery, topic: Topic, error: TuhonoError, session: Session) -> bytes:
         """Close, acknowledge or say nothing, as hono-adapters 2.3 has it."""
         then = refusals.after_failure(error, topic, session)
-        log.info("message.refused", extra=self._facts(code=error.code, topic=delivery.publish.topic, then=then))
+        level = logging.INFO if then == refusals.CLOSE else logging.DEBUG  # a device may fail like this for years
+        log.log(level, "message.refused", extra=self._facts(code=error.code, topic=delivery.publish.topic, then=then))
         if then == refusals.CLOSE:
             self._close(refusals.publish_reason(error), error.told, error.code)
             return b""

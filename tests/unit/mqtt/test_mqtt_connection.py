@@ -1,6 +1,7 @@
 """The state of a connection: who may say what when, and the bytes that answer it."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,13 @@ LIMITS = Limits(
 CONNACK_5 = bytes.fromhex("2011 0000 0e 210003 2401 2700000883 2900 2a00".replace(" ", ""))
 
 
-def admitting(version: int = 4, **facts: object) -> Connection:
+def admitting(version: int = 4, **facts: Any) -> Connection:
     made = Connection(LIMITS, 0.0)
     assert isinstance(made.receive(connect(version, **facts), 0.0), Admit)
     return made
 
 
-def opened(version: int = 4, **facts: object) -> Connection:
+def opened(version: int = 4, **facts: Any) -> Connection:
     made = admitting(version, **facts)
     made.accept(0.0)
     assert made.state == states.OPEN
