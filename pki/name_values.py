@@ -63,7 +63,7 @@ def spelled(oid: bytes, value_der: bytes) -> str:
         return f"{der.oid_text(oid)}=#{value_der.hex()}"
     if text is None:
         return f"{keyword}=#{value_der.hex()}"
-    return f"{keyword}={_escaped(text)}"
+    return f"{keyword}={escape_value(text)}"
 
 
 def encode_text(oid: str, text: str) -> bytes:
@@ -84,7 +84,7 @@ def encode_text(oid: str, text: str) -> bytes:
     return der.write(UTF8_STRING if octets.translate(None, _PRINTABLE) else PRINTABLE_STRING, octets)
 
 
-def _escaped(text: str) -> str:
+def escape_value(text: str) -> str:
     if _SPECIAL.search(text):
         text = _SPECIAL.sub(r"\\\g<0>", text)
     if text[:1] == " " or text[-1:] == " ":

@@ -29,3 +29,10 @@ def _decoded(body: bytes) -> bytes:
         return base64.b64decode(b"".join(body.split()), validate=True)
     except binascii.Error as fault:
         raise CertificateUnreadable(f"a PEM block is no Base64: {fault}") from fault
+
+
+def render_certificate(der: bytes) -> bytes:
+    """One PEM block."""
+    body = base64.encodebytes(der).replace(b"\n", b"")
+    lines = b"\n".join(body[start : start + 64] for start in range(0, len(body), 64))
+    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"

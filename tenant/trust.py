@@ -120,9 +120,12 @@ class TrustJudge:
                 return tenant_ids.pop(), issuer_dn
             if len(tenant_ids) > 1:
                 return self._tenant_by_server_name(server_name, issuer_dn, tenant_ids), issuer_dn
-        if server_name is not None:  # 4.2: SNI also names the tenant of an unknown issuer, for its refusal
-            self._tenant_label(server_name)
-        raise UntrustedIssuer(f"no tenant trusts issuer {presented[0].issuer_dn!r}")
+        unknown = f"no tenant trusts issuer {presented[0].issuer_dn!r}"
+        if server_name is not None and "." not in server_name:  # 4.2, step 3
+            raise ServerNameWithoutTenant(
+                f"{unknown}, and SNI host {server_name!r} has no dot, so it names none either"
+            )
+        raise UntrustedIssuer(unknown)
 
     def _tenant_by_server_name(self, server_name: str | None, issuer_dn: str, candidates: set[TenantId]) -> TenantId:
         if server_name is None:

@@ -1,0 +1,42 @@
+"""`tuhono serve`: run the gateway until it is told to stop."""
+
+import logging
+
+import uvloop
+
+from conf.sections import Settings
+from kernel.clock import SystemClock
+from kernel.log import configure
+from tuhono.cli.context import ConfigFile, DataDir, faults_told, settings_of
+from tuhono.compose import build_gateway
+from tuhono.domain import open_databases
+from tuhono.lifecycle import Lifecycle, raise_descriptor_limit
+
+
+def serve(config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Serve devices until SIGTERM or Ctrl-C. SIGHUP reads the certificate files again.
+
+    Without a configuration: MQTT on 8883, HTTP on 8443, CoAP on 5684, all over TLS; management on
+    127.0.0.1:28443; data in ./data.
+    """
+    with faults_told():
+        settings = settings_of(config, data_dir)
+        start_logging(settings)
+        raise_descriptor_limit()
+        uvloop.run(_serve(settings))
+
+
+def start_logging(settings: Settings, *, level: str | None = None) -> None:
+    """Records to standard error, as the settings say; from that level on, where one is given."""
+    as_json = None if settings.log.format == "auto" else settings.log.format == "json"
+    configure(level or settings.log.level, as_json=as_json)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+async def _serve(settings: Settings) -> None:
+    clock = SystemClock()
+    store = open_databases(settings, clock)
+    try:
+        await Lifecycle(build_gateway(settings, store, clock)).run()
+    finally:
+        store.close()

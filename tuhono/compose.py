@@ -1,0 +1,243 @@
+"""Every object of the gateway, built once, in flow order: the map for a newcomer.
+
+    device ─► edge ─► admission ─► sessions ─► uplink ─► northbound ─► applications
+               │          └─► registry.autoprovision
+               └─► tenant.trust over tenant.anchors
+
+Building opens the databases and binds nothing; tuhono/lifecycle.py starts and ends what is built here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from adapters.admission.admission import Admission
+from adapters.admission.witness import HandshakeRecord
+from adapters.coap.shell import CoapAdapter
+from adapters.edge.datagram import DatagramListener
+from adapters.edge.listener import StreamListener
+from adapters.edge.peer import Address
+from adapters.edge.security import Security
+from adapters.edge.tls import TlsContexts
+from adapters.edge.turns import Turns
+from adapters.http.adapter import HttpAdapter
+from adapters.mqtt.adapter import MqttAdapter
+from adapters.sessions.measure import UploadMeters
+from adapters.sessions.table import SessionTable
+from adapters.sessions.uplink import Uplink
+from conf.coap import CoapSettings
+from conf.http import HttpSettings
+from conf.mqtt import MqttSettings
+from conf.sections import Settings
+from kernel.clock import Clock
+from kernel.meters import Meters
+from management.health import HealthChecks
+from management.server import ManagementServer
+from messaging.drivers.embedded import EmbeddedNorthbound
+from registry.assertion import RegistrationAssertion
+from registry.autoprovision import AutoProvisioner
+from registry.refusals import RefusalRecord
+from storage.open import Store
+from tenant.limits import ProvisioningMeter
+from tenant.trust import TrustJudge, TrustVerdict
+from tuhono.domain import LOG_FILE, Domain, build_domain
+from tuhono.server_identity import ServerIdentity, server_identity
+
+Listener = StreamListener | DatagramListener
+AdapterSection = MqttSettings | HttpSettings | CoapSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Everything there is to start, run and end."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    domain: Domain
+    northbound: EmbeddedNorthbound
+    provisioner: AutoProvisioner
+    sessions: SessionTable
+    contexts: TlsContexts
+    mqtt: MqttAdapter | None
+    http: HttpAdapter | None
+    coap: CoapAdapter | None
+    listeners: dict[str, Listener]  # mqtts, mqtt, https, http, coaps, coap
+    management: ManagementServer | None
+    meters: Meters
+    health: HealthChecks
+
+
+def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
+    """Build it on the running event loop. Raises what opening and reading files can raise."""
+    meters, health = Meters(), HealthChecks()
+    domain = build_domain(settings, store, clock)
+    northbound = EmbeddedNorthbound(
+        path=settings.data_dir / LOG_FILE,
+        settings=settings.messaging,
+        clock=clock,
+        loop=asyncio.get_running_loop(),
+    )
+    refusals = RefusalRecord(store=store.connect_path, clock=clock)
+    provisioner = _provisioner(settings, store, domain, northbound, clock)
+    sessions = SessionTable(feed=store.feed)
+    uplink = Uplink(
+        northbound=northbound,
+        tenants=domain.tenants,
+        assertion=RegistrationAssertion(store=store.connect_path, feed=store.feed),
+        meters=UploadMeters(meters=meters),
+        clock=clock,
+        defaults_enabled=settings.messaging.defaults_enabled,
+    )
+    identity = server_identity(settings, clock)
+    contexts = TlsContexts(
+        settings=settings.edge,
+        certificate_file=identity.certificate_file,
+        key_file=identity.key_file,
+        clock=clock,
+    )
+
+    def admission(section: AdapterSection) -> Admission:
+        return Admission(
+            authentication_required=section.authentication_required,
+            examination=domain.examination,
+            provisioner=provisioner,
+            refusals=refusals,
+        )
+
+    parts = {"uplink": uplink, "sessions": sessions, "meters": meters, "clock": clock}
+    mqtt = http = coap = None
+    if settings.mqtt.enabled:
+        mqtt = MqttAdapter(settings=settings.mqtt, admission=admission(settings.mqtt), **parts)  # type: ignore[arg-type]
+    if settings.http.enabled:
+        http = HttpAdapter(settings=settings.http, admission=admission(settings.http), **parts)  # type: ignore[arg-type]
+    if settings.coap.enabled:
+        coap = CoapAdapter(settings=settings.coap, admission=admission(settings.coap), **parts)  # type: ignore[arg-type]
+    listeners = _Ports(settings, clock, contexts, domain.judge, refusals).all(mqtt, http, coap)
+    return Gateway(
+        settings=settings,
+        clock=clock,
+        store=store,
+        domain=domain,
+        northbound=northbound,
+        provisioner=provisioner,
+        sessions=sessions,
+        contexts=contexts,
+        mqtt=mqtt,
+        http=http,
+        coap=coap,
+        listeners=listeners,
+        management=_management(settings, identity, meters, health),
+        meters=meters,
+        health=health,
+    )
+
+
+def _provisioner(
+    settings: Settings, store: Store, domain: Domain, northbound: EmbeddedNorthbound, clock: Clock
+) -> AutoProvisioner:
+    return AutoProvisioner(
+        store=store.connect_path,
+        tenants=domain.tenants,
+        northbound=northbound,
+        meter=ProvisioningMeter(
+            per_s_max=settings.registry.provisioning_per_s_max,
+            burst_max=settings.registry.provisioning_burst_max,
+            clock=clock,
+        ),
+        settings=settings.registry,
+        clock=clock,
+    )
+
+
+def _management(
+    settings: Settings, identity: ServerIdentity, meters: Meters, health: HealthChecks
+) -> ManagementServer | None:
+    if not settings.management.enabled:
+        return None
+    own = settings.management
+    return ManagementServer(
+        settings=own,
+        certificate_file=own.certificate_file or identity.certificate_file,
+        key_file=own.key_file or identity.key_file,
+        meters=meters,
+        health=health,
+    )
+
+
+class _Ports:
+    """The listeners of all adapters. Secure ones ask for a certificate; plain ones exist only where set."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, contexts: TlsContexts, judge: TrustJudge, refusals: RefusalRecord
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._contexts = contexts
+        self._judge = judge
+        self._refusals = refusals
+        self._turns = Turns(clock=clock)  # one queue for all ports: handshakes of one must not starve another
+
+    def all(self, mqtt: MqttAdapter | None, http: HttpAdapter | None, coap: CoapAdapter | None) -> dict[str, Listener]:
+        """Listeners by the name of their URI scheme."""
+        made: dict[str, Listener | None] = {}
+        if mqtt is not None:
+            section = self._settings.mqtt
+            stream = partial(self._stream, section, mqtt.handler)
+            made["mqtts"] = stream(section.port, self._security("hono-mqtt"))
+            made["mqtt"] = stream(section.insecure_port, None)
+        if http is not None:
+            http_section = self._settings.http
+            stream = partial(self._stream, http_section, http.handler)
+            made["https"] = stream(http_section.port, self._security("hono-http"))
+            made["http"] = stream(http_section.insecure_port, None)
+        if coap is not None:
+            coap_section = self._settings.coap
+            made["coaps"] = self._datagram(coap, coap_section.port, self._security("hono-coap", in_handshake=True))
+            made["coap"] = self._datagram(coap, coap_section.insecure_port, None)
+        return {name: listener for name, listener in made.items() if listener is not None}
+
+    def _security(self, adapter: str, *, in_handshake: bool = False) -> Security:
+        return Security(
+            contexts=self._contexts,
+            judge=self._verdict,
+            witness=HandshakeRecord(adapter=adapter, refusals=self._refusals),
+            certificate_required=in_handshake and self._settings.coap.authentication_required,
+            refuse_in_handshake=in_handshake,
+        )
+
+    def _verdict(self, chain_der: list[bytes], server_name: str | None, _address: Address) -> TrustVerdict:
+        return self._judge.judge_now(chain_der, server_name)
+
+    def _stream(
+        self,
+        section: MqttSettings | HttpSettings,
+        handler: Callable[[], object],
+        port: int | None,
+        security: Security | None,
+    ) -> StreamListener | None:
+        if port is None:
+            return None
+        return StreamListener(
+            host=section.host,
+            port=port,
+            settings=self._settings.edge,
+            clock=self._clock,
+            turns=self._turns,
+            handler_factory=handler,  # type: ignore[arg-type]
+            security=security,
+        )
+
+    def _datagram(self, coap: CoapAdapter, port: int | None, security: Security | None) -> DatagramListener | None:
+        if port is None:
+            return None
+        return DatagramListener(
+            host=self._settings.coap.host,
+            port=port,
+            settings=self._settings.edge,
+            clock=self._clock,
+            turns=self._turns,
+            handler=coap,
+            security=security,
+        )

@@ -1,0 +1,149 @@
+"""Starts, runs and ends a gateway; owns its tasks and its signals.
+
+start   databases and message log, then ports, then management; one line says what listens where
+run     every long-lived task in one group: when one fails, the process ends with its fault
+end     on SIGTERM or SIGINT: not ready, no new peers, acknowledged work finishes, sessions say goodbye,
+        what is pending is kept; all within `lifecycle.drain_max_s`. A second signal ends at once.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
+
+from kernel.log import fields
+from tuhono.compose import Gateway
+
+log = logging.getLogger(__name__)
+
+CLOSE_SHARE = 0.25  # of the time to drain: kept for closing listeners and the log after the adapters are done
+
+
+class Lifecycle:
+    """One gateway's life. `run` once."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self._accepting = False
+        gateway.health.add_readiness("listeners", self._readiness)
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where each scheme is really served, once started."""
+        gateway = self._gateway
+        hosts = {"m": gateway.settings.mqtt.host, "h": gateway.settings.http.host, "c": gateway.settings.coap.host}
+        found = {name: (hosts[name[0]], listener.port) for name, listener in gateway.listeners.items()}
+        if gateway.management is not None:
+            found["management"] = (gateway.settings.management.host, gateway.management.port)
+        return found
+
+    async def started(self) -> None:
+        """Return once everything listens."""
+        await self._started.wait()
+
+    def stop(self) -> None:
+        """Begin to end. Safe to repeat."""
+        self._stop.set()
+
+    async def run(self, *, handle_signals: bool = True) -> None:
+        """Start, serve until told to stop, end. Raises what kept it from starting, or the task that failed."""
+        gateway = self._gateway
+        gateway.northbound.start()
+        try:
+            await self._serve(handle_signals)
+        except BaseExceptionGroup as faults:
+            raise faults.exceptions[0] from None  # the first is what ended the others
+        finally:
+            await gateway.provisioner.close()
+            await gateway.northbound.close(deadline_s=max(1.0, gateway.settings.lifecycle.drain_max_s * CLOSE_SHARE))
+            log.info("gateway.stopped")
+
+    async def _serve(self, handle_signals: bool) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in self._work()]
+            try:
+                await self._open_ports()
+                if handle_signals:
+                    self._handle_signals()
+                await self._stop.wait()
+            finally:
+                await self._drain()
+                for task in running:
+                    task.cancel()
+
+    def _work(self) -> list[Coroutine[None, None, None]]:
+        gateway = self._gateway
+        adapters = [adapter for adapter in (gateway.mqtt, gateway.http, gateway.coap) if adapter is not None]
+        return [
+            gateway.store.feed.run(),
+            gateway.provisioner.run(),
+            gateway.contexts.run(),
+            *(adapter.run() for adapter in adapters),
+        ]
+
+    async def _open_ports(self) -> None:
+        gateway = self._gateway
+        for listener in gateway.listeners.values():
+            await listener.start()
+        if gateway.management is not None:
+            await gateway.management.start()
+        self._accepting = True
+        self._started.set()
+        listening = {name: f"{host}:{port}" for name, (host, port) in self.addresses.items()}
+        log.info("gateway.started", extra=fields(**listening))
+
+    def _readiness(self) -> str | None:
+        return None if self._accepting else "not-accepting"
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_end_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _on_end_signal(self, number: signal.Signals) -> None:
+        log.info("gateway.stopping", extra=fields(signal=number.name))
+        for again in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(again)
+            signal.signal(again, signal.SIG_DFL)
+        self.stop()
+
+    def _reload(self) -> None:
+        self._gateway.contexts.reload()
+        if self._gateway.management is not None:
+            self._gateway.management.reload_certificate()
+
+    async def _drain(self) -> None:
+        gateway = self._gateway
+        self._accepting = False
+        for listener in gateway.listeners.values():
+            listener.stop_accepting()
+        within_s = gateway.settings.lifecycle.drain_max_s * (1 - CLOSE_SHARE)
+        drains = [
+            adapter.drain(within_s=within_s)
+            for adapter in (gateway.mqtt, gateway.http, gateway.coap)
+            if adapter is not None
+        ]
+        await _settled("adapter", *drains)
+        await _settled("listener", *(listener.close() for listener in gateway.listeners.values()))
+        if gateway.management is not None:
+            await _settled("management", gateway.management.close())
+
+
+async def _settled(what: str, *endings: Awaitable[None]) -> None:
+    """Let every one of them end; a fault in one is logged and keeps no other from ending."""
+    for outcome in await asyncio.gather(*endings, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("drain.failed", exc_info=outcome, extra=fields(what=what))
+
+
+def raise_descriptor_limit() -> None:
+    """A connection is a file descriptor: take as many as the system allows without asking an operator."""
+    import resource
+
+    with suppress(ValueError, OSError):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
