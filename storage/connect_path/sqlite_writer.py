@@ -62,7 +62,8 @@ class _Group:
     is_last: bool = False
 
 
-Settled = tuple[asyncio.Future[KnownDevice] | asyncio.Future[None], KnownDevice | TuhonoError | None]
+Waiting = asyncio.Future[KnownDevice] | asyncio.Future[None]
+Settled = tuple[Waiting, KnownDevice | TuhonoError | None]
 
 
 class SqliteWriter:
@@ -178,16 +179,16 @@ class SqliteWriter:
         """Commit the group; where one of it is at fault, each alone."""
         try:
             return self._commit(group)
-        except (sqlite3.OperationalError, StorageUnavailable) as fault:
-            self._unwritten += group.audits
-            return self._failed(group, fault)
-        except Exception as fault:  # of one entry, presumably: a text without UTF-8 form, a broken constraint
+        except Exception as fault:
             parts = list(_parts(group))
-            if len(parts) == 1:
+            if _is_of_the_database(fault):
+                self._unwritten += group.audits
+            elif len(parts) == 1:
                 self._written += len(group.audits)  # it would fail for ever
-                return self._failed(group, fault)
-            self._disconnect()
-            return [entry for part in parts for entry in self._write(part)]
+            else:
+                self._disconnect()
+                return [entry for part in parts for entry in self._write(part)]
+            return self._failed(group, fault)
 
     def _commit(self, group: _Group) -> Sequence[Settled]:
         lost = self._lost - self._lost_told
@@ -218,11 +219,15 @@ class SqliteWriter:
     def _failed(self, group: _Group, fault: Exception) -> Sequence[Settled]:
         """Nothing of the group is kept, and whoever waits for it is told."""
         self._disconnect()
-        reason = _named(fault)
-        log.error("storage.write-failed", extra=fields(reason=str(reason), code=reason.code))
-        settled: list[Settled] = [(work.future, reason) for work in group.orders]
-        settled += [(work.future, reason) for work in group.marks]
-        return settled
+        is_defect = not isinstance(fault, sqlite3.Error | TuhonoError | UnicodeEncodeError)
+        waiting: list[Waiting] = [work.future for work in group.orders]
+        waiting += [work.future for work in group.marks]
+        log.error(
+            "storage.write-failed",
+            extra=fields(reason=str(fault), waiting=len(waiting), audit_rows=len(group.audits)),
+            exc_info=fault if is_defect else None,
+        )
+        return [(future, _named(fault)) for future in waiting]
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         """Hand the results to the loop in one call."""
@@ -266,11 +271,17 @@ def _parts(group: _Group) -> Iterable[_Group]:
         yield _Group(audits=[row])
 
 
+def _is_of_the_database(fault: Exception) -> bool:
+    """Rather than of one entry: a text without UTF-8 form, a value too large, a constraint that does not hold."""
+    if isinstance(fault, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError):
+        return False
+    return isinstance(fault, sqlite3.Error | StorageUnavailable)
+
+
 def _named(fault: Exception) -> TuhonoError:
-    if isinstance(fault, TuhonoError):
-        return fault
+    """An error of the caller's own: it will be raised, and carry a traceback."""
+    if isinstance(fault, StorageUnavailable):
+        return StorageUnavailable(str(fault))
     if isinstance(fault, UnicodeEncodeError | sqlite3.DataError):
         return NameUnstorable(f"database: {fault}")
-    if not isinstance(fault, sqlite3.Error):
-        log.error("storage.defect", exc_info=fault)
     return unavailable(fault)

@@ -1,0 +1,153 @@
+"""Every value comes back from its row as it went in."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+from pki.chains import Authority
+from registry.model import Credential, Device, DeviceStatus, Secret
+from storage.rows import (
+    ANCHOR_COLUMNS,
+    CREDENTIAL_COLUMNS,
+    DEVICE_COLUMNS,
+    TENANT_COLUMNS,
+    anchor_of,
+    anchor_row,
+    credential_of,
+    credential_row,
+    device_of,
+    device_row,
+    micros,
+    moment_of,
+    tenant_of,
+    tenant_row,
+)
+from storage.schema import credentials, devices, tenants, trust_anchors
+from tenant.model import AdapterSettings, RegistrationLimits, ResourceLimits, Tenant, TrustAnchor
+
+texts = st.text(max_size=20)
+maybe_text = st.none() | texts
+flags = st.booleans()
+maybe_flag = st.none() | flags
+limits = st.integers(-1, 2**31)
+moments = st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))
+maybe_moment = st.none() | moments
+scalars = st.none() | flags | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+members: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    texts,
+    st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=5),
+    max_size=3,
+)
+many_texts = st.lists(texts, max_size=3).map(tuple)
+
+statuses = st.builds(
+    DeviceStatus, created=moments, updated=maybe_moment, auto_provisioned=flags, notification_sent=flags
+)
+some_devices = st.builds(
+    Device,
+    tenant_id=texts.map(TenantId),
+    device_id=texts.map(DeviceId),
+    status=statuses,
+    enabled=maybe_flag,
+    via=many_texts,
+    via_groups=many_texts,
+    member_of=many_texts,
+    authorities=many_texts,
+    defaults=members,
+    ext=members,
+    version=texts,
+)
+secrets = st.builds(
+    Secret, secret_id=texts, enabled=maybe_flag, not_before=maybe_moment, not_after=maybe_moment, comment=maybe_text
+)
+some_credentials = st.builds(
+    Credential,
+    tenant_id=texts.map(TenantId),
+    device_id=texts.map(DeviceId),
+    type=texts,
+    auth_id=texts.map(AuthId),
+    enabled=maybe_flag,
+    comment=maybe_text,
+    ext=members,
+    secrets=st.lists(secrets, max_size=3).map(tuple),
+)
+authorities = st.builds(
+    Authority,
+    subject_dn=texts,
+    public_key_der=st.binary(max_size=10),
+    not_before=moments,
+    not_after=moments,
+    certificate_der=st.none() | st.binary(max_size=10),
+    subject_der=st.none() | st.binary(max_size=10),
+)
+some_anchors = st.builds(
+    TrustAnchor,
+    anchor_id=texts.map(AnchorId),
+    tenant_id=texts.map(TenantId),
+    authority=authorities,
+    may_auto_provision=flags,
+    provisions_gateways=flags,
+    device_id_template=maybe_text,
+    auth_id_template=maybe_text,
+    provisioning_per_s_max=st.none() | st.floats(0, 1e6),
+)
+adapters = st.builds(AdapterSettings, type=texts, enabled=flags, authentication_required=flags, ext=members)
+some_tenants = st.builds(
+    Tenant,
+    tenant_id=texts.map(TenantId),
+    enabled=flags,
+    alias=maybe_text,
+    trust_anchor_group=maybe_text,
+    trust_anchors=st.lists(some_anchors, max_size=2).map(tuple),
+    adapters=st.none() | st.lists(adapters, max_size=2).map(tuple),
+    defaults=members,
+    ext=members,
+    resource_limits=st.none() | st.builds(ResourceLimits, max_connections=limits, max_ttl_s=limits),
+    registration_limits=st.none() | st.builds(RegistrationLimits, max_devices=limits),
+    created=maybe_moment,
+    updated=maybe_moment,
+    version=texts,
+)
+
+
+@given(some_devices)
+def test_a_device_survives_its_row(device: Device) -> None:
+    assert device_of(device_row(device)) == device
+
+
+@given(some_credentials)
+def test_a_credential_survives_its_row(credential: Credential) -> None:
+    assert credential_of(credential_row(credential)) == credential
+
+
+@given(some_anchors, st.integers(0, 9))
+def test_a_trust_anchor_survives_its_row(anchor: TrustAnchor, ordinal: int) -> None:
+    row = anchor_row(anchor, ordinal)
+    assert row[ANCHOR_COLUMNS.index("ordinal")] == ordinal
+    assert anchor_of(row) == anchor
+
+
+@given(some_tenants)
+def test_a_tenant_survives_its_row(tenant: Tenant) -> None:
+    assert tenant_of(tenant_row(tenant), tenant.trust_anchors) == tenant
+
+
+@given(moments, st.integers(-12, 14))
+def test_a_moment_keeps_its_microsecond_and_loses_only_its_zone(moment: datetime, hours: int) -> None:
+    elsewhere = moment.replace(year=2000).astimezone(timezone(timedelta(hours=hours)))
+    assert moment_of(micros(elsewhere)) == elsewhere
+    assert moment_of(micros(elsewhere)).tzinfo is UTC
+    assert moment_of(micros(moment)) == moment
+
+
+def test_rows_name_every_column_of_their_table() -> None:
+    for table, columns in (
+        (tenants, TENANT_COLUMNS),
+        (trust_anchors, ANCHOR_COLUMNS),
+        (devices, DEVICE_COLUMNS),
+        (credentials, CREDENTIAL_COLUMNS),
+    ):
+        assert sorted(columns) == sorted(column.name for column in table.columns)
