@@ -132,6 +132,8 @@ def test_faults_of_the_environment_are_told_beside_a_broken_file() -> None:
         ("[mqtt]\nport = 0x1" + "0" * 5000, "mqtt.port: an enormous integer is not between 0 and 65535"),
         ("[edge]\nkey_file = 3\ncertificate_file = 'x'", "edge.key_file: 3 is not a path in a string"),
         ('[edge]\nkey_file = "\\u0000"\ncertificate_file = "x"', "edge.key_file: '\\x00' is no path"),
+        ("[http]\nrealm = '" + "x" * 5000 + "'", "http.realm: 'xxx"),
+        ("[edge]\nkey_file = '" + "x" * 5000 + "'\ncertificate_file = 'c'", "edge.key_file: 'xxx"),
         ("[tenant]\nid_pattern = ''", "tenant.id_pattern: '' matches nothing"),
         (
             "[tenant]\nid_pattern = 'a{99999999999999999999}'",
@@ -142,6 +144,7 @@ def test_faults_of_the_environment_are_told_beside_a_broken_file() -> None:
 def test_a_value_of_the_wrong_kind_is_a_fault(content: str, says: str) -> None:
     (fault,) = faults_of(content)
     assert fault.startswith(says)
+    assert len(fault) < 300
 
 
 @pytest.mark.parametrize("text", ["yes", "True", "1", ""])
