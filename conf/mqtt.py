@@ -18,7 +18,7 @@ class MqttSettings:
         2048,
         "largest payload of a PUBLISH; 128 bytes more are allowed for its topic and properties",
         minimum=0,
-        maximum=268_435_327,
+        maximum=268_435_322,
     )
     connect_max_bytes: int = setting(
         8192, "largest CONNECT, with will, user name and password", minimum=128, maximum=268_435_455

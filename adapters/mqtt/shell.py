@@ -45,8 +45,8 @@ class MqttShell:
     """The StreamHandler of one connection. An idle one has no task, no timer and no buffer."""
 
     __slots__ = (
-        "_adapter", "_connection", "_decoder", "_is_paused", "_is_pumping", "_is_retired", "_opened_at", "_out",
-        "_session", "_stream", "client_id", "due_second", "is_flush_due",
+        "_adapter", "_closing", "_connection", "_decoder", "_is_paused", "_is_pumping", "_is_retired", "_opened_at",
+        "_out", "_session", "_stream", "client_id", "due_second", "is_flush_due",
     )  # fmt: skip
 
     def __init__(self, adapter: MqttAdapter) -> None:
@@ -56,6 +56,7 @@ class MqttShell:
             remaining_max_bytes=adapter.limits.remaining_max_bytes, connect_max_bytes=adapter.limits.connect_max_bytes
         )
         self._stream: Stream | None = None  # None before, and once the connection is over for us
+        self._closing: Stream | None = None  # over for us, but not lost yet
         self._session: Session | None = None
         self._out: list[bytes] = []
         self._opened_at = 0.0
@@ -88,6 +89,7 @@ class MqttShell:
 
     def lost(self, fault: Exception | None) -> None:
         self._leave("lost", fault)
+        self._closing = None
         self._adapter.gone(self)
 
     # What the adapter, admission and the session table call
@@ -132,10 +134,9 @@ class MqttShell:
 
     def abort(self) -> None:
         """Close without a word."""
-        stream = self._stream
         self._leave("aborted")
-        if stream is not None:
-            stream.abort()
+        if self._closing is not None:
+            self._closing.abort()
 
     def judged(self, admitted: Admitted | None, error: Exception | None) -> None:
         """The verdict of admission; ignored where the connection did not wait for it."""
@@ -291,10 +292,9 @@ class MqttShell:
     def _hang_up(self, cause: str) -> None:
         """Write what is to be said and close the stream."""
         self._write_out()
-        stream = self._stream
         self._leave(cause)
-        if stream is not None:
-            stream.close()
+        if self._closing is not None:
+            self._closing.close()
 
     def _leave(self, cause: str, fault: Exception | None = None) -> None:
         """Give up the session and everything held. Safe to repeat."""
@@ -308,6 +308,7 @@ class MqttShell:
             self._adapter.left(self, session, lasted_s)
             session.end = _nothing
         self._connection.close(reasons.SUCCESS)
+        self._closing = self._stream
         self._stream = self._session = None
         self._out.clear()
 

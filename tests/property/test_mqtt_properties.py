@@ -27,7 +27,7 @@ BY_SERVERS = {
     props.SERVER_KEEP_ALIVE: st.integers(0, 65_535),
     props.RECEIVE_MAXIMUM: st.integers(1, 65_535),
     props.MAXIMUM_QOS: st.integers(0, 1),
-    props.MAXIMUM_PACKET_SIZE: st.integers(1, 2**32 - 1),
+    props.MAXIMUM_PACKET_SIZE: st.integers(1, 268_435_455),  # paho takes no more
     props.SESSION_EXPIRY_INTERVAL: st.integers(0, 2**32 - 1),
     props.SUBSCRIPTION_IDENTIFIER_AVAILABLE: st.integers(0, 1),
     props.ASSIGNED_CLIENT_IDENTIFIER: st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=200),
@@ -50,6 +50,7 @@ def placed(draw: st.DrawFn) -> tuple[int, dict[int, Any]]:
 def test_what_paho_writes_is_read(case: tuple[int, dict[int, Any]]) -> None:
     place, sent = case
     foreign = ForeignProperties(place)
+    sent.pop(props.MAXIMUM_PACKET_SIZE, None)  # of which paho allows less than the standard does
     for identifier, value in sent.items():
         setattr(foreign, foreign_name(identifier), list(value) if isinstance(value, tuple) else value)
     wire = bytes(foreign.pack())

@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
+from adapters.edge.peer import Address, Peer, PeerCertificate
 from adapters.mqtt.due import UNSCHEDULED, DueSeconds
 from adapters.mqtt.holders import Holders
 from adapters.mqtt.shell import MqttShell
+from adapters.mqtt.tally import Tally
 from adapters.mqtt.wire import packets as p
 from conf.mqtt import MqttSettings
 from kernel.ids import DeviceId, TenantId
+from kernel.meters import Meters
+from tenant.trust import TrustVerdict
 from tests.support.mqtt import MqttBench, mqtt_bench
 from tests.support.mqtt_client import connect, publish
 from tests.support.waiting import until
@@ -121,7 +125,8 @@ class TestDraining:
             device = await bench.connected(4)
             monkeypatch.setattr(device.stream, "close", lambda: None)
             await bench.adapter.drain(within_s=0.05)
-            assert device.stream.is_paused
+            assert device.stream.was_aborted
+            device.handler.lost(None)
 
     async def test_a_device_that_goes_by_itself_is_not_waited_for(self) -> None:
         async with mqtt_bench() as bench:
@@ -192,6 +197,16 @@ def test_a_client_identifier_is_held_by_the_last_who_took_it() -> None:
     holders.release(key, "newest")
     holders.release(key, "newest")
     assert holders.take(key, "again") is None
+
+
+def test_a_refused_attempt_counts_for_the_tenant_its_certificate_speaks_for() -> None:
+    meters = Meters()
+    verdict = TrustVerdict(presented=(), tenant_id=TenantId("acme"), anchor=None, refusal=None)
+    certificate = PeerCertificate(chain_der=(), verdict=verdict)
+    peer = Peer(address=Address(host="192.0.2.7", port=1), certificate=certificate)
+    Tally(meters).attempted(peer, None, "unauthorized")
+    (attempts,) = [family for family in meters.families() if family.name == "hono_connections_attempts"]
+    assert list(attempts.series) == [(("cipher_suite", "UNKNOWN"), ("outcome", "unauthorized"), ("tenant", "acme"))]
 
 
 class TestDefects:
