@@ -80,8 +80,8 @@ class Uplink:
 
     def submit(self, session: Session, upload: Upload, done: Done) -> None:
         """Returns at once. `done` is called exactly once on the loop, possibly before this returns for a
-        refusal that needs no lookup: with None when the engine holds the message, else with the Refused or
-        Unavailable. QoS 0 telemetry is done as soon as it was handed over.
+        refusal that needs no lookup: with None when the engine holds the message, whatever its QoS, else with
+        the Refused or Unavailable.
 
         Uploads of one session reach the engine in the order of the calls.
         """
@@ -150,12 +150,7 @@ class Uplink:
         done: Done,
     ) -> None:
         message = self._message(session, upload, tenant, device_id, device_defaults)
-        started = self._clock.monotonic()
-        if upload.qos == 0 and upload.kind is MessageKind.TELEMETRY:
-            self._northbound.submit(message, partial(self._settled, message, started, None))
-            done(None)
-        else:
-            self._northbound.submit(message, partial(self._settled, message, started, done))
+        self._northbound.submit(message, partial(self._settled, message, self._clock.monotonic(), done))
 
     def _message(
         self,
@@ -189,12 +184,11 @@ class Uplink:
             properties=properties,
         )
 
-    def _settled(self, message: DeviceMessage, started: float, done: Done | None, fault: Unavailable | None) -> None:
+    def _settled(self, message: DeviceMessage, started: float, done: Done, fault: Unavailable | None) -> None:
         status = "forwarded" if fault is None else "undeliverable"
         self._meters.count(message.tenant_id, message.kind, status, len(message.payload or b""))
         self._meters.time(message.tenant_id, message.kind, status, message.qos, self._clock.monotonic() - started)
-        if done is not None:
-            done(fault)
+        done(fault)
 
     def _refuse(self, session: Session, upload: Upload, fault: TuhonoError, done: Done) -> None:
         tenant_id = session.tenant_id or TenantId("")

@@ -89,7 +89,7 @@ def _print_commands(settings: Settings, device: DeviceFiles, addresses: dict[str
     json_type = ["-H", "Content-Type: application/json"]
     url = f"https://localhost:{port['https']}/telemetry"
     body = '{"temp": 23}'
-    lines = {
+    lines: dict[str, list[object]] = {
         "MQTT": ["mosquitto_pub", *mosquitto_arguments(device, port["mqtts"], body)],
         "HTTP": ["curl", "-i", *files, *json_type, "-d", body, url],
         "CoAP": ["coap-client-openssl", *coap_arguments(device, port["coaps"], body)],

@@ -18,6 +18,8 @@ from tuhono.cli.output import fail, out, print_facts, print_json, shown
 from tuhono.domain import Domain, build_domain
 
 ADAPTERS = ("mqtt", "http", "coap")
+KNOWN, STRANGER, REFUSED = "known", "would-be-registered", "refused"
+OUTCOMES = {KNOWN: "this device is on record and would be let in", STRANGER: "it would be registered and let in"}
 
 
 def explain(
@@ -49,7 +51,7 @@ def explain(
         print_json(report)
     else:
         _print(report)
-    if report["outcome"] == "refused":
+    if report["outcome"] == REFUSED:
         raise typer.Exit(1)
 
 
@@ -75,15 +77,15 @@ async def _report(domain: Domain, verdict: TrustVerdict, sni: str | None, adapte
         finding = await domain.examination.examine(verdict, Evidence(adapter=adapter, peer=peer))
         report["auth-id"] = finding.auth_id
         if finding.known is not None:
-            return {**report, "outcome": "known", "device": finding.known.device.device_id}
+            return {**report, "outcome": KNOWN, "device": finding.known.device.device_id}
         assert finding.plan is not None
         await domain.planner.foresee(finding.plan)
         device = finding.plan.device_id
-        return {**report, "outcome": "would be registered", "device": device or "(a random id)"}
+        return {**report, "outcome": STRANGER, "device": device or "(a random id)"}
     except TuhonoError as refusal:
         return {
             **report,
-            "outcome": "refused",
+            "outcome": REFUSED,
             "code": refusal.code,
             "detail": str(refusal),
             "in the handshake": verdict.fatal or (adapter == "hono-coap" and verdict.refusal is not None),
@@ -120,12 +122,12 @@ def _print(report: dict[str, Any]) -> None:
     out.print()
     facts = {name: report.get(name) for name in ("tenant", "auth-id", "device")}
     print_facts(facts)
-    if report["outcome"] == "refused":
+    if report["outcome"] == REFUSED:
         where = "in the handshake" if report["in the handshake"] else "after the handshake, in the protocol's own words"
         sentence = f"refused {where}: {shown(report['detail'])} ({report['code']})"
         out.print(sentence, style="bold red", markup=False)
     else:
-        out.print(report["outcome"], style="bold green")
+        out.print(OUTCOMES[report["outcome"]], style="bold green")
 
 
 def _time(given: str, as_json: bool) -> datetime:

@@ -7,8 +7,6 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 REFUSED_STATUS = 1  # the command was understood and could not be done
 
@@ -39,14 +37,19 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Rows under their columns, or a sentence where there are none."""
+    """Rows under their columns, nothing cut off, or a sentence where there are none."""
     if not rows:
         out.print(empty, markup=False)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(escape(shown(cell)) for cell in row))
-    out.print(table)
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    out.print(_line(columns, widths), style="bold", markup=False)
+    for row in cells:
+        out.print(_line(row, widths), markup=False)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def shown(fact: object) -> str:

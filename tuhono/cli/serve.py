@@ -30,7 +30,8 @@ def start_logging(settings: Settings, *, level: str | None = None) -> None:
     """Records to standard error, as the settings say; from that level on, where one is given."""
     as_json = None if settings.log.format == "auto" else settings.log.format == "json"
     configure(level or settings.log.level, as_json=as_json)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for foreign in ("asyncio", "alembic", "aiohttp.access"):
+        logging.getLogger(foreign).setLevel(logging.WARNING)
 
 
 async def _serve(settings: Settings) -> None:

@@ -73,21 +73,15 @@ async def test_a_kept_message_says_where_it_came_from(world: World) -> None:
     assert message.properties == {"orig_adapter": "hono-mqtt", "orig_address": "t"}
 
 
-async def test_nothing_is_done_before_the_engine_holds_it(world: World) -> None:
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_nothing_is_done_before_the_engine_holds_it_whatever_its_qos(world: World, qos: int) -> None:
     world.northbound.hold()
     done: list[TuhonoError | None] = []
-    world.uplink.submit(a_session(), OWN, done.append)
+    world.uplink.submit(a_session(), replace(OWN, qos=qos), done.append)
     await asyncio.sleep(0)
     assert done == []
     world.northbound.release()
     await until(lambda: done)
-    assert done == [None]
-
-
-async def test_qos_0_telemetry_is_done_once_it_was_handed_over(world: World) -> None:
-    world.northbound.hold()
-    done: list[TuhonoError | None] = []
-    world.uplink.submit(a_session(), replace(OWN, qos=0), done.append)
     assert done == [None]
 
 
