@@ -69,7 +69,8 @@ def spelled(oid: bytes, value_der: bytes) -> str:
 def encode_text(oid: str, text: str) -> bytes:
     """Encode an attribute value: e-mail and DC as IA5String, else PrintableString where it suffices, else UTF8String.
 
-    Raises NameInvalid for characters that the type, or any name, may not hold.
+    An e-mail or DC beyond ASCII is a UTF8String, as certificates that have one hold it. Raises NameInvalid for
+    characters no name may hold.
     """
     if _CONTROL.search(text):
         raise NameInvalid("a name holds no control characters")
@@ -77,9 +78,7 @@ def encode_text(oid: str, text: str) -> bytes:
         octets = text.encode("utf-8")
     except UnicodeEncodeError as fault:
         raise NameInvalid("a name holds no half characters") from fault
-    if oid in (EMAIL_OID, KEYWORDS["DC"]):
-        if not text.isascii():
-            raise NameInvalid("an e-mail address or domain component is ASCII")
+    if oid in (EMAIL_OID, KEYWORDS["DC"]) and text.isascii():
         return der.write(IA5_STRING, octets)
     return der.write(UTF8_STRING if octets.translate(None, _PRINTABLE) else PRINTABLE_STRING, octets)
 
