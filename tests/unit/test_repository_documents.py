@@ -14,7 +14,8 @@ from conf.sections import section_types
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "conf/examples").glob("*.toml"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+BESIDE = {"tests", "benchmarks"}  # packages that are no rooms
+ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()} - BESIDE
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

@@ -17,7 +17,9 @@ from kernel.errors import TuhonoError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/refusals.md").read_text()
-ROOMS = [path.name for path in sorted(ROOT.iterdir()) if (path / "__init__.py").exists()]
+BESIDE = {"tests", "benchmarks"}  # packages that are no rooms
+ROOMS = [path.name for path in sorted(ROOT.iterdir()) if (path / "__init__.py").exists() and path.name not in BESIDE]
+PROGRAMS = (".__main__", ".env")  # run, not imported: the command line, and the migration tool's own script
 KINDS: list[type[TuhonoError]] = [
     one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, TuhonoError)
 ]
@@ -26,7 +28,7 @@ KINDS: list[type[TuhonoError]] = [
 def import_everything() -> None:
     for room in ROOMS:
         for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
-            if ".migrations." not in module.name:  # scripts of the migration tool, run by it alone
+            if not module.name.endswith(PROGRAMS):
                 importlib.import_module(module.name)
 
 
