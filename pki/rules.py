@@ -125,9 +125,7 @@ def _key_kept(certificate: Certificate, place: Place) -> str:
 
 
 def _described(facts: KeyFacts | None) -> str:
-    if facts is None:
-        return "unreadable"
-    return f"{facts.kind} {facts.curve or facts.bits}"
+    return f"{facts.kind} {facts.curve or facts.bits}" if facts else "unreadable"
 
 
 def _critical_extensions(certificate: Certificate, place: Place) -> ChainRejected | None:

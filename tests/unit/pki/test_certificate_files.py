@@ -3,7 +3,7 @@
 import pytest
 
 from pki.errors import CertificateUnreadable
-from pki.pem import FILE_MAX_BYTES, certificates_in
+from pki.pem import FILE_MAX_BYTES, certificates_in, render_certificate
 from tests.support.certificates import make_ca
 
 
@@ -16,6 +16,12 @@ def test_every_block_is_found_with_text_around() -> None:
 def test_der_is_taken_as_it_is() -> None:
     ca = make_ca()
     assert certificates_in(ca.der) == [ca.der]
+
+
+def test_what_is_rendered_is_what_others_render() -> None:
+    ca = make_ca()
+    assert render_certificate(ca.der) == ca.pem
+    assert certificates_in(render_certificate(ca.der)) == [ca.der]
 
 
 @pytest.mark.parametrize(
