@@ -2,12 +2,14 @@
 
 A peer that has sent nothing costs a socket and a table entry: OpenSSL is not asked before its first bytes.
 Each step of cryptography is taken in turn with those of all others. At most `handshakes_max` peers are here;
-when full, the one silent longest makes room, and if all of them wait for us, accepting waits instead.
+when full, the one silent longest makes room. If none of them has been silent for long, they are many and not
+idle: then accepting waits instead, and nobody is refused for being many.
 """
 
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 from OpenSSL import SSL
@@ -20,7 +22,7 @@ from adapters.edge.gate import Inquiry
 from adapters.edge.peer import Address, Peer
 from adapters.edge.security import Security, peer_of
 from adapters.edge.tls import Transport
-from adapters.edge.turns import Turns
+from adapters.edge.turns import SILENCE_S, Turns
 from kernel.clock import Clock
 from kernel.log import fields
 
@@ -57,6 +59,7 @@ class Arrivals:
         security: Security,
         farewells: Farewells,
         established: Established,
+        left: Callable[[], None],
         handshakes_max: int,
         handshake_deadline_s: float,
     ) -> None:
@@ -65,25 +68,22 @@ class Arrivals:
         self._security = security
         self._farewells = farewells
         self._established = established
+        self._left = left  # called whenever there is one fewer
         self._handshakes_max = handshakes_max
         self._present: Deadlines[Arrival] = Deadlines(after_s=handshake_deadline_s)
-        self._silent: dict[Arrival, None] = {}  # waited for, in the order they fell silent
+        self._silent: dict[Arrival, float] = {}  # waited for, since when; the longest silent first
 
     def __len__(self) -> int:
         return len(self._present)
 
-    def make_room(self) -> bool:
-        """Whether another peer may come; the one silent longest leaves for it if need be."""
-        if len(self._present) < self._handshakes_max:
-            return True
-        silent = next(iter(self._silent), None)
-        if silent is None:
-            return False
-        self._fail(silent, "made-room")
-        return True
+    def has_room(self) -> bool:
+        """Whether another peer may come: there is a place, or somebody silent long enough to leave it."""
+        return len(self._present) < self._handshakes_max or self._long_silent() is not None
 
     def add(self, sock: socket.socket, address: Address) -> None:
-        """Start the handshake of a peer just accepted."""
+        """Start the handshake of a peer just accepted. To be asked before: `has_room`."""
+        if len(self._present) >= self._handshakes_max and (silent := self._long_silent()) is not None:
+            self._fail(silent, "made-room")
         now = self._clock.monotonic()
         arrival = Arrival(sock=sock, inquiry=self._security.inquiry(address), begun=now)
         self._present.touch(arrival, now)
@@ -100,8 +100,14 @@ class Arrivals:
             self._forget(arrival)
             arrival.sock.close()
 
+    def _long_silent(self) -> Arrival | None:
+        arrival = next(iter(self._silent), None)
+        if arrival is None or self._clock.monotonic() - self._silent[arrival] < SILENCE_S:
+            return None
+        return arrival
+
     def _await_bytes(self, arrival: Arrival) -> None:
-        self._silent[arrival] = None
+        self._silent[arrival] = self._clock.monotonic()
         asyncio.get_running_loop().add_reader(arrival.fd, self._queue, arrival)
 
     def _queue(self, arrival: Arrival) -> None:
@@ -159,3 +165,4 @@ class Arrivals:
         loop.remove_reader(arrival.fd)
         loop.remove_writer(arrival.fd)
         arrival.connection = None
+        self._left()

@@ -2,7 +2,7 @@
 
 Each step of cryptography is taken in turn with those of all others. A flight that stays unanswered is sent
 again when OpenSSL's timer says so; one sweep looks at all of them. At most `handshakes_max` peers are here,
-the one silent longest makes room.
+the one silent longest makes room if it has been for a while.
 """
 
 import logging
@@ -19,7 +19,7 @@ from adapters.edge.peer import Peer
 from adapters.edge.records import datagrams
 from adapters.edge.security import Security, peer_of
 from adapters.edge.sockets import RawAddress, Send, address_of
-from adapters.edge.turns import Turns
+from adapters.edge.turns import SILENCE_S, Turns
 from conf.edge import EdgeSettings
 from kernel.clock import Clock
 from kernel.log import fields
@@ -75,7 +75,7 @@ class DtlsHandshakes:
         self._established = established
         self._present: dict[RawAddress, DtlsHandshake] = {}
         self._deadlines: Deadlines[DtlsHandshake] = Deadlines(after_s=settings.handshake_deadline_s)
-        self._silent: dict[DtlsHandshake, None] = {}  # waited for, in the order they fell silent
+        self._silent: dict[DtlsHandshake, float] = {}  # waited for, since when; the longest silent first
 
     def __len__(self) -> int:
         return len(self._present)
@@ -117,12 +117,14 @@ class DtlsHandshakes:
             self._forget(handshake)
 
     def _make_room(self) -> bool:
+        """False: everyone here is busy. Who knocks meanwhile will repeat it, the cookie stays good."""
         if len(self._present) < self._handshakes_max:
             return True
         silent = next(iter(self._silent), None)
-        if silent is not None:
-            self._fail(silent, "made-room")
-        return silent is not None
+        if silent is None or self._clock.monotonic() - self._silent[silent] < SILENCE_S:
+            return False
+        self._fail(silent, "made-room")
+        return True
 
     def _queue(self, handshake: DtlsHandshake) -> None:
         if not handshake.is_queued:
@@ -160,9 +162,10 @@ class DtlsHandshakes:
             self._security.tell_broken(inquiry, word, detail)
 
     def _await_bytes(self, handshake: DtlsHandshake) -> None:
-        self._silent[handshake] = None
+        now = self._clock.monotonic()
+        self._silent.setdefault(handshake, now)  # a flight sent again does not make the peer less silent
         left = engine.retransmission_timeout_s(handshake.connection)
-        handshake.retransmit_at = None if left is None else self._clock.monotonic() + left
+        handshake.retransmit_at = None if left is None else now + left
 
     def _retransmit(self, handshake: DtlsHandshake) -> None:
         engine.forget_errors()

@@ -143,6 +143,7 @@ class StreamListener:
             security=security,
             farewells=self._farewells,
             established=self._established,
+            left=self._resume,
             handshakes_max=self._settings.handshakes_max,
             handshake_deadline_s=self._settings.handshake_deadline_s,
         )
@@ -172,7 +173,7 @@ class StreamListener:
     def _on_acceptable(self) -> None:
         assert self._socket is not None
         for _ in range(_ACCEPTS_PER_TURN):
-            if self._arrivals is not None and not self._arrivals.make_room():
+            if self._arrivals is not None and not self._arrivals.has_room():
                 self._pause()
                 return
             try:
@@ -191,6 +192,7 @@ class StreamListener:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished, where no protocol asks
         except OSError:
             sock.close()
             return

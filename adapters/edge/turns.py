@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from kernel.clock import Clock
 
+SILENCE_S = 0.5  # a peer that answers later than that may have to make room for another
+
 log = logging.getLogger(__name__)
 
 

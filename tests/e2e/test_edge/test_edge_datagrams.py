@@ -163,7 +163,12 @@ async def test_a_cookie_of_another_address_is_worth_nothing(bench: TestBench) ->
     async with bench.datagram_listener() as listener:
         client = DtlsClient(listener.port, device=bench.device)
         hellos: list[bytes] = []
-        client._lose = lambda record: (hellos.append(record), len(hellos) == 2)[1]
+
+        def keep(record: bytes) -> bool:
+            hellos.append(record)
+            return len(hellos) == 2
+
+        client._lose = keep
         connecting = asyncio.create_task(client.connect())
         await until(lambda: len(hellos) == 2)  # the second one carries the cookie, and was kept back
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
