@@ -28,7 +28,7 @@ from adapters.mqtt.wire.decoder import PacketDecoder
 from adapters.mqtt.wire.effects import UNANSWERED, Admit, Delivery, Effect, Goodbye, Send
 from adapters.mqtt.wire.errors import WireFault
 from adapters.sessions.session import Session, session_of
-from kernel.errors import TuhonoError
+from kernel.errors import Refused, TuhonoError
 from kernel.ids import generate_id
 from kernel.log import fields
 
@@ -217,7 +217,8 @@ class MqttShell:
         self._opened_at = self._adapter.clock.monotonic()
         self._adapter.joined(self, session, stream.peer)
         self._out.append(connection.accept(self._opened_at, self.client_id if is_assigned else None))
-        log.info("connection.admitted", extra=self._facts(version=connection.version))
+        if log.isEnabledFor(logging.DEBUG):  # admission said at info who came
+            log.debug("connection.admitted", extra=self._facts(version=connection.version))
         if connection.state == states.CLOSED:
             self._hang_up("packet-size-too-small")
             return
@@ -228,7 +229,8 @@ class MqttShell:
         refusal = refusals.connect_refusal(error)
         self._out.append(self._connection.refuse(refusal.v3_code, refusal.reason, refusals.told(error)))
         self._count_refusal(refusal.outcome)
-        log.info("connection.refused", extra=self._facts(code=_code(error)))
+        if not isinstance(error, Refused):  # refusals are admission's to tell
+            log.info("connection.refused", extra=self._facts(code=_code(error)))
         self._hang_up(_code(error))
 
     def _count_refusal(self, outcome: str) -> None:

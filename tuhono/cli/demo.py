@@ -20,7 +20,7 @@ from tuhono.cli.output import out
 from tuhono.cli.serve import start_logging
 from tuhono.compose import build_gateway
 from tuhono.domain import open_databases
-from tuhono.lifecycle import Lifecycle, raise_descriptor_limit
+from tuhono.lifecycle import Lifecycle, prepare_process
 
 Found = TypeVar("Found")
 
@@ -41,7 +41,7 @@ def demo(
     with faults_told():
         settings = settings_of(config, data_dir)
         start_logging(settings, level="warning")
-        raise_descriptor_limit()
+        prepare_process()
         told_well = uvloop.run(_play(settings, exit_))
     if exit_ and not told_well:
         raise typer.Exit(1)

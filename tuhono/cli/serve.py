@@ -10,7 +10,7 @@ from kernel.log import configure
 from tuhono.cli.context import ConfigFile, DataDir, faults_told, settings_of
 from tuhono.compose import build_gateway
 from tuhono.domain import open_databases
-from tuhono.lifecycle import Lifecycle, raise_descriptor_limit
+from tuhono.lifecycle import Lifecycle, prepare_process
 
 
 def serve(config: ConfigFile = None, data_dir: DataDir = None) -> None:
@@ -22,7 +22,7 @@ def serve(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     with faults_told():
         settings = settings_of(config, data_dir)
         start_logging(settings)
-        raise_descriptor_limit()
+        prepare_process()
         uvloop.run(_serve(settings))
 
 
