@@ -65,9 +65,9 @@ def whole(data: bytes, tag: int) -> bytes:
     return data[start:]
 
 
-def elements(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element between `at` and `end`."""
-    end = len(data) if end is None else end
+def elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each element in `data`."""
+    at, end = 0, len(data)
     while at < end:
         tag, start, at = read(data, at, end)
         yield tag, data[start:at]

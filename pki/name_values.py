@@ -37,6 +37,7 @@ _DIGITS = b" 0123456789"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPECIAL = re.compile(r'[,=+<>#;"\\]')
+_ESCAPES = {ord(character): "\\" + character for character in ',=+<>#;"\\'}
 _KEYWORD_OF = {der.oid_content(oid): keyword for keyword, oid in KEYWORDS.items()}
 
 
@@ -85,7 +86,7 @@ def encode_text(oid: str, text: str) -> bytes:
 
 def escape_value(text: str) -> str:
     if _SPECIAL.search(text):
-        text = _SPECIAL.sub(r"\\\g<0>", text)
+        text = text.translate(_ESCAPES)
     if text[:1] == " " or text[-1:] == " ":
         inner = text.strip(" ")
         leading = len(text) - len(text.lstrip(" "))
