@@ -12,17 +12,19 @@ class UploadMeters:
 
     def __init__(self, *, meters: Meters) -> None:
         self._meters = meters
-        self._payloads: dict[tuple[TenantId, MessageKind, str], Summary] = {}
-        self._durations: dict[tuple[TenantId, MessageKind, str, int], Summary] = {}
+        self._payloads: dict[tuple[str, TenantId, MessageKind, str], Summary] = {}
+        self._durations: dict[tuple[str, TenantId, MessageKind, str, int], Summary] = {}
 
-    def count(self, tenant_id: TenantId, kind: MessageKind, status: str, payload_bytes: int) -> None:
+    def count(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, payload_bytes: int) -> None:
         """One upload of that many bytes. `status`: forwarded, unprocessable, undeliverable."""
-        key = (tenant_id, kind, status)
+        key = (adapter, tenant_id, kind, status)
         summary = self._payloads.get(key)
         if summary is None:
             summary = self._meters.summary(
                 "hono_telemetry_payload_bytes",
                 "payload bytes of uploads",
+                component_type="adapter",
+                component_name=adapter,
                 tenant=tenant_id,
                 type=kind.value,
                 status=status,
@@ -31,14 +33,16 @@ class UploadMeters:
                 self._payloads[key] = summary
         summary.observe(payload_bytes)
 
-    def time(self, tenant_id: TenantId, kind: MessageKind, status: str, qos: int, seconds: float) -> None:
+    def time(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, qos: int, seconds: float) -> None:
         """How long one upload took from its decoding to the engine's word."""
-        key = (tenant_id, kind, status, qos)
+        key = (adapter, tenant_id, kind, status, qos)
         summary = self._durations.get(key)
         if summary is None:
             summary = self._meters.summary(
                 "hono_telemetry_processing_duration_seconds",
                 "seconds until an upload was kept",
+                component_type="adapter",
+                component_name=adapter,
                 tenant=tenant_id,
                 type=kind.value,
                 status=status,

@@ -150,7 +150,9 @@ class Uplink:
         done: Done,
     ) -> None:
         message = self._message(session, upload, tenant, device_id, device_defaults)
-        self._northbound.submit(message, partial(self._settled, message, self._clock.monotonic(), done))
+        self._northbound.submit(
+            message, partial(self._settled, session.adapter, message, self._clock.monotonic(), done)
+        )
 
     def _message(
         self,
@@ -184,16 +186,20 @@ class Uplink:
             properties=properties,
         )
 
-    def _settled(self, message: DeviceMessage, started: float, done: Done, fault: Unavailable | None) -> None:
+    def _settled(
+        self, adapter: str, message: DeviceMessage, started: float, done: Done, fault: Unavailable | None
+    ) -> None:
         status = "forwarded" if fault is None else "undeliverable"
-        self._meters.count(message.tenant_id, message.kind, status, len(message.payload or b""))
-        self._meters.time(message.tenant_id, message.kind, status, message.qos, self._clock.monotonic() - started)
+        self._meters.count(adapter, message.tenant_id, message.kind, status, len(message.payload or b""))
+        self._meters.time(
+            adapter, message.tenant_id, message.kind, status, message.qos, self._clock.monotonic() - started
+        )
         done(fault)
 
     def _refuse(self, session: Session, upload: Upload, fault: TuhonoError, done: Done) -> None:
         tenant_id = session.tenant_id or TenantId("")
         status = "unprocessable" if isinstance(fault, Refused) else "undeliverable"
-        self._meters.count(tenant_id, upload.kind, status, len(upload.payload or b""))
+        self._meters.count(session.adapter, tenant_id, upload.kind, status, len(upload.payload or b""))
         done(fault)
 
 

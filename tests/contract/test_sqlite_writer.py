@@ -143,7 +143,7 @@ async def test_a_database_that_does_not_answer_does_not_end_the_follower(
     with opened(tmp_path) as store:
         pass
     follower = asyncio.ensure_future(store.feed.run())
-    await until(lambda: len(caplog.records) >= 2, every_s=0.005)
+    await until(lambda: len(caplog.records) >= 2)
     follower.cancel()
     with pytest.raises(asyncio.CancelledError):
         await follower

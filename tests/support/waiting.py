@@ -1,15 +1,24 @@
 """Waiting for a condition, with a deadline; never for a time."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 
+TURNS = 50
+PAUSE_S = 0.005
 
-async def until(condition: Callable[[], object], *, within_s: float = 10.0, every_s: float = 0.0) -> None:
-    """Return once the condition holds; looked at on every turn of the loop, or every so often."""
+
+async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+    """Return once the condition holds: looked at on some turns of the loop, then every few milliseconds.
+
+    Not on every turn for ever: a loop that spins takes the interpreter from the threads it waits for.
+    """
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(every_s)
+        for turn in itertools.count():
+            if condition():
+                return
+            await asyncio.sleep(0 if turn < TURNS else PAUSE_S)
 
 
 def until_blocking(condition: Callable[[], object], *, within_s: float = 10.0, every_s: float = 0.02) -> None:

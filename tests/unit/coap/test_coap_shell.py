@@ -138,9 +138,9 @@ async def test_what_is_remembered_is_forgotten_in_time_though_nothing_more_arriv
         association = await stage.connected()
         association.says(request("/t", type_=NON, payload=b"1"))
         stage.uplink.release()
-        await until(lambda: remembered.total == 1, every_s=0.01)
+        await until(lambda: remembered.total == 1)
         stage.clock.advance(247.0)
-        await until(lambda: remembered.total == 0, every_s=0.01)
+        await until(lambda: remembered.total == 0)
 
 
 async def test_non_confirmable_telemetry_is_answered_non_confirmably() -> None:
