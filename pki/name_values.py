@@ -35,7 +35,6 @@ EMAIL_OID = "1.2.840.113549.1.9.1"
 _PRINTABLE = bytes(c for c in range(0x80) if chr(c).isalnum() or chr(c) in " '()+,-./:=?")
 _DIGITS = b" 0123456789"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPECIAL = re.compile(r'[,=+<>#;"\\]')
 _ESCAPES = {ord(character): "\\" + character for character in ',=+<>#;"\\'}
 _KEYWORD_OF = {der.oid_content(oid): keyword for keyword, oid in KEYWORDS.items()}
@@ -85,6 +84,7 @@ def encode_text(oid: str, text: str) -> bytes:
 
 
 def escape_value(text: str) -> str:
+    """The characters of a value as they stand in the RFC 2253 form."""
     if _SPECIAL.search(text):
         text = text.translate(_ESCAPES)
     if text[:1] == " " or text[-1:] == " ":
