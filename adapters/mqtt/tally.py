@@ -6,6 +6,7 @@ from kernel.meters import Meters
 
 SUCCEEDED = "succeeded"
 _UNKNOWN = "UNKNOWN"
+_COMPONENT = {"component_type": "adapter", "component_name": "hono-mqtt"}
 
 
 class Tally:
@@ -13,7 +14,9 @@ class Tally:
 
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
-        self._anonymous = meters.gauge("hono_connections_unauthenticated", "Live connections of anonymous devices")
+        self._anonymous = meters.gauge(
+            "hono_connections_unauthenticated", "Live connections of anonymous devices", **_COMPONENT
+        )
 
     def attempted(self, peer: Peer, tenant_id: TenantId | None, outcome: str) -> None:
         """A CONNECT was answered, or could not be. The tenant is the one proven, if that is known."""
@@ -25,6 +28,7 @@ class Tally:
             tenant=tenant_id or _UNKNOWN,
             outcome=outcome,
             cipher_suite=peer.cipher or _UNKNOWN,
+            **_COMPONENT,
         ).add()
 
     def opened(self, tenant_id: TenantId | None) -> None:
@@ -34,7 +38,10 @@ class Tally:
         self._live(tenant_id, -1)
         if tenant_id is not None:
             self._meters.summary(
-                "hono_connections_authenticated_duration_seconds", "How long connections lasted", tenant=tenant_id
+                "hono_connections_authenticated_duration_seconds",
+                "How long connections lasted",
+                tenant=tenant_id,
+                **_COMPONENT,
             ).observe(lasted_s)
 
     def _live(self, tenant_id: TenantId | None, change: int) -> None:
@@ -42,5 +49,8 @@ class Tally:
             self._anonymous.add(change)
         else:
             self._meters.gauge(
-                "hono_connections_authenticated", "Live connections of authenticated devices", tenant=tenant_id
+                "hono_connections_authenticated",
+                "Live connections of authenticated devices",
+                tenant=tenant_id,
+                **_COMPONENT,
             ).add(change)

@@ -191,6 +191,8 @@ class MqttBench:
         return device
 
     def metric(self, name: str, **labels: str) -> float:
+        """What the adapter counted under those labels, beside the ones that name the adapter itself."""
+        labels |= {"component_type": "adapter", "component_name": "hono-mqtt"}
         for family in self.meters.families():
             if family.name == name:
                 meter = family.series.get(tuple(sorted(labels.items())))

@@ -206,7 +206,14 @@ def test_a_refused_attempt_counts_for_the_tenant_its_certificate_speaks_for() ->
     peer = Peer(address=Address(host="192.0.2.7", port=1), certificate=certificate)
     Tally(meters).attempted(peer, None, "unauthorized")
     (attempts,) = [family for family in meters.families() if family.name == "hono_connections_attempts"]
-    assert list(attempts.series) == [(("cipher_suite", "UNKNOWN"), ("outcome", "unauthorized"), ("tenant", "acme"))]
+    [labels] = attempts.series
+    assert dict(labels) == {
+        "component_type": "adapter",
+        "component_name": "hono-mqtt",
+        "cipher_suite": "UNKNOWN",
+        "outcome": "unauthorized",
+        "tenant": "acme",
+    }
 
 
 class TestDefects:
