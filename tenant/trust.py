@@ -15,14 +15,13 @@ from kernel.errors import Refused, Unavailable
 from kernel.ids import TenantId
 from kernel.log import fields
 from pki.certificates import Certificate, CertificateCache
-from pki.chains import Check, PathRules, judge
+from pki.chains import Check, PathRules, judge, too_large
 from pki.errors import (
     AnchorNotValidNow,
     CertificateExpired,
     CertificateNotYetValid,
     CertificateUnreadable,
     ChainRejected,
-    ChainTooLarge,
     PathIncomplete,
 )
 from tenant.anchors import AnchorIndex
@@ -104,12 +103,9 @@ class TrustJudge:
         if not chain_der:
             raise CertificateUnreadable("the chain is empty")
         presented.append(self._certificates.parse(chain_der[0]))
-        if len(chain_der) > self._rules.chain_max_certificates:
-            raise ChainTooLarge(
-                f"{len(chain_der)} certificates presented; at most {self._rules.chain_max_certificates} are read"
-            )
-        if sum(map(len, chain_der)) > self._rules.chain_max_bytes:
-            raise ChainTooLarge(f"more than {self._rules.chain_max_bytes} bytes of certificates presented")
+        fault = too_large(chain_der, self._rules)
+        if fault is not None:
+            raise fault
         presented.extend(self._certificates.parse(der) for der in chain_der[1:])
 
     def _tenant_of(self, presented: Sequence[Certificate], server_name: str | None) -> tuple[TenantId, str]:
