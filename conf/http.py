@@ -14,6 +14,9 @@ class HttpSettings:
     port: int = setting(8443, "port for HTTP over TLS; 0 takes a free one", minimum=0, maximum=65_535)
     insecure_port: int | None = setting(None, "port for plain HTTP; unset: none", minimum=0, maximum=65_535)
     authentication_required: bool = setting(True, "whether a device must prove who it is")
+    certificate_required: bool = setting(
+        False, "whether a handshake without client certificate fails; off: such a device is refused in words"
+    )
     payload_max_bytes: int = setting(2048, "largest request body", minimum=0)
     header_max_bytes: int = setting(8192, "bytes of request line and headers together", minimum=512)
     headers_max: int = setting(64, "header lines of one request", minimum=4)

@@ -14,6 +14,9 @@ class MqttSettings:
     port: int = setting(8883, "port for MQTT over TLS; 0 takes a free one", minimum=0, maximum=65_535)
     insecure_port: int | None = setting(None, "port for plain MQTT; unset: none", minimum=0, maximum=65_535)
     authentication_required: bool = setting(True, "whether a device must prove who it is")
+    certificate_required: bool = setting(
+        False, "whether a handshake without client certificate fails; off: such a device is refused in words"
+    )
     payload_max_bytes: int = setting(
         2048,
         "largest payload of a PUBLISH; 128 bytes more are allowed for its topic and properties",

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from adapters.admission.admission import Admission
 from adapters.admission.witness import HandshakeRecord
@@ -42,7 +43,7 @@ from storage.open import Store
 from tenant.limits import ProvisioningMeter
 from tenant.trust import TrustJudge, TrustVerdict
 from tuhono.domain import LOG_FILE, Domain, build_domain
-from tuhono.server_identity import ServerIdentity, server_identity
+from tuhono.server_identity import server_identity
 
 Listener = StreamListener | DatagramListener
 AdapterSection = MqttSettings | HttpSettings | CoapSettings
@@ -65,6 +66,7 @@ class Gateway:
     coap: CoapAdapter | None
     listeners: dict[str, Listener]  # mqtts, mqtt, https, http, coaps, coap
     management: ManagementServer | None
+    management_files: tuple[Path, Path]  # its certificate and key
     meters: Meters
     health: HealthChecks
 
@@ -91,6 +93,10 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         defaults_enabled=settings.messaging.defaults_enabled,
     )
     identity = server_identity(settings, clock)
+    management_files = (
+        settings.management.certificate_file or identity.certificate_file,
+        settings.management.key_file or identity.key_file,
+    )
     contexts = TlsContexts(
         settings=settings.edge,
         certificate_file=identity.certificate_file,
@@ -128,7 +134,8 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         http=http,
         coap=coap,
         listeners=listeners,
-        management=_management(settings, identity, meters, health),
+        management=_management(settings, management_files, meters, health),
+        management_files=management_files,
         meters=meters,
         health=health,
     )
@@ -152,15 +159,15 @@ def _provisioner(
 
 
 def _management(
-    settings: Settings, identity: ServerIdentity, meters: Meters, health: HealthChecks
+    settings: Settings, files: tuple[Path, Path], meters: Meters, health: HealthChecks
 ) -> ManagementServer | None:
     if not settings.management.enabled:
         return None
-    own = settings.management
+    certificate_file, key_file = files
     return ManagementServer(
-        settings=own,
-        certificate_file=own.certificate_file or identity.certificate_file,
-        key_file=own.key_file or identity.key_file,
+        settings=settings.management,
+        certificate_file=certificate_file,
+        key_file=key_file,
         meters=meters,
         health=health,
     )
@@ -185,25 +192,26 @@ class _Ports:
         if mqtt is not None:
             section = self._settings.mqtt
             stream = partial(self._stream, section, mqtt.handler)
-            made["mqtts"] = stream(section.port, self._security("hono-mqtt"))
+            made["mqtts"] = stream(section.port, self._security("hono-mqtt", section.certificate_required))
             made["mqtt"] = stream(section.insecure_port, None)
         if http is not None:
             http_section = self._settings.http
             stream = partial(self._stream, http_section, http.handler)
-            made["https"] = stream(http_section.port, self._security("hono-http"))
+            made["https"] = stream(http_section.port, self._security("hono-http", http_section.certificate_required))
             made["http"] = stream(http_section.insecure_port, None)
         if coap is not None:
             coap_section = self._settings.coap
-            made["coaps"] = self._datagram(coap, coap_section.port, self._security("hono-coap", in_handshake=True))
+            secure = self._security("hono-coap", coap_section.authentication_required, in_handshake=True)
+            made["coaps"] = self._datagram(coap, coap_section.port, secure)
             made["coap"] = self._datagram(coap, coap_section.insecure_port, None)
         return {name: listener for name, listener in made.items() if listener is not None}
 
-    def _security(self, adapter: str, *, in_handshake: bool = False) -> Security:
+    def _security(self, adapter: str, certificate_required: bool, *, in_handshake: bool = False) -> Security:
         return Security(
             contexts=self._contexts,
             judge=self._verdict,
             witness=HandshakeRecord(adapter=adapter, refusals=self._refusals),
-            certificate_required=in_handshake and self._settings.coap.authentication_required,
+            certificate_required=certificate_required,
             refuse_in_handshake=in_handshake,
         )
 

@@ -11,9 +11,11 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 
+from kernel.errors import TuhonoError
 from kernel.log import fields
 from tuhono.compose import Gateway
 
@@ -32,7 +34,9 @@ class Lifecycle:
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
         self._accepting = False
-        gateway.health.add_readiness("listeners", self._readiness)
+        gateway.health.add_readiness("listeners", self._listening)
+        gateway.health.add_readiness("registry", self._registry)
+        gateway.health.add_readiness("message-log", self._message_log)
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
@@ -85,6 +89,7 @@ class Lifecycle:
             gateway.store.feed.run(),
             gateway.provisioner.run(),
             gateway.contexts.run(),
+            self._follow_management_certificate(gateway.management_files),
             *(adapter.run() for adapter in adapters),
         ]
 
@@ -99,8 +104,16 @@ class Lifecycle:
         listening = {name: f"{host}:{port}" for name, (host, port) in self.addresses.items()}
         log.info("gateway.started", extra=fields(**listening))
 
-    def _readiness(self) -> str | None:
+    def _listening(self) -> str | None:
         return None if self._accepting else "not-accepting"
+
+    def _registry(self) -> str | None:
+        self._gateway.store.feed.catch_up()  # raises StorageUnavailable, whose code is the reason
+        return None
+
+    def _message_log(self) -> str | None:
+        gateway = self._gateway
+        return None if gateway.northbound.pending < gateway.settings.messaging.pending_max_messages else "backlog-full"
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -117,8 +130,24 @@ class Lifecycle:
 
     def _reload(self) -> None:
         self._gateway.contexts.reload()
+        self._reload_management()
+
+    def _reload_management(self) -> None:
         if self._gateway.management is not None:
-            self._gateway.management.reload_certificate()
+            try:
+                self._gateway.management.reload_certificate()
+            except TuhonoError as fault:  # it keeps the one it has
+                log.error("management.certificate-kept", extra=fields(code=fault.code, detail=str(fault)))
+
+    async def _follow_management_certificate(self, files: Sequence[Path]) -> None:
+        """Read the management listener's files again when they change; the edge follows its own."""
+        before = _stamps(files)
+        while True:
+            await asyncio.sleep(self._gateway.settings.edge.reload_check_s)
+            now = _stamps(files)
+            if now != before:
+                before = now
+                self._reload_management()
 
     async def _drain(self) -> None:
         gateway = self._gateway
@@ -142,6 +171,18 @@ async def _settled(what: str, *endings: Awaitable[None]) -> None:
     for outcome in await asyncio.gather(*endings, return_exceptions=True):
         if isinstance(outcome, Exception):
             log.error("drain.failed", exc_info=outcome, extra=fields(what=what))
+
+
+def _stamps(files: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """When each file was last written, and its size; None while it is not there."""
+    stamps: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            found = file.stat()
+            stamps.append((found.st_mtime_ns, found.st_size))
+        except OSError:
+            stamps.append(None)
+    return stamps
 
 
 def prepare_process() -> None:
