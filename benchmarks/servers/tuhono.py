@@ -1,0 +1,126 @@
+"""Tuhono as an operator runs it: `tuhono serve` with its defaults, on loopback and free ports.
+
+Its log records go to a file, its databases to the disk of the working folder: a durable message costs
+what it costs there. A tenant trusts the benchmark's CA and registers its devices at their first connection.
+"""
+
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from benchmarks.credentials import HOST
+from benchmarks.servers.errors import ServerFailed
+from benchmarks.servers.process import ServerProcess, accepts, free_port
+from benchmarks.servers.server import Site
+from kernel.clock import SystemClock
+from messaging.drivers.embedded_reader import EmbeddedLog
+from tuhono.domain import LOG_FILE
+
+TENANT = "benchmark"
+_PROGRAM = Path(sys.executable).with_name("tuhono")
+_COMMAND_MAX_S = 30
+_SAMPLE = r"^{name}\{{([^}}]*)\}} (\S+)$"
+
+_CONFIGURATION = """
+data_dir = "{folder}/data"
+[edge]
+certificate_file = "{certificate}"
+key_file = "{key}"
+[mqtt]
+host = "{host}"
+port = {mqtts}
+[http]
+host = "{host}"
+port = {https}
+[coap]
+host = "{host}"
+port = {coaps}
+[management]
+port = 0
+insecure_port = {management}
+"""
+
+
+class TuhonoServer:
+    """A running gateway."""
+
+    name = "tuhono"
+
+    def __init__(
+        self, *, version: str, process: ServerProcess, ports: dict[str, int], management_port: int, log: EmbeddedLog
+    ) -> None:
+        self.version = version
+        self.ports = ports
+        self.cpu_ns = process.cpu_ns
+        self.settle = process.settle
+        self.resident_bytes = process.resident_bytes
+        self._process = process
+        self._management_port = management_port
+        self._log = log
+
+    def counted(self) -> dict[str, int]:
+        """Connections from its metrics; messages from the durable log itself."""
+        url = f"http://{HOST}:{self._management_port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            metrics = answer.read().decode()
+        return {
+            "connections": _sum_of(metrics, "hono_connections_attempts_total", 'outcome="succeeded"'),
+            "kept": self._log.last_position(),
+        }
+
+    def stop(self) -> None:
+        self._log.close()
+        self._process.stop()
+
+
+def start_tuhono(site: Site) -> TuhonoServer:
+    """All three adapters, on the data that is in the folder. Raises ServerFailed."""
+    if not _PROGRAM.exists():
+        raise ServerFailed("tuhono is not installed beside this Python")
+    is_new = not site.folder.exists()
+    site.folder.mkdir(exist_ok=True)
+    ports = {scheme: free_port() for scheme in ("mqtts", "https", "coaps")}
+    management_port = free_port()
+    configuration = site.folder / "tuhono.toml"
+    configuration.write_text(
+        _CONFIGURATION.format(
+            folder=site.folder,
+            host=HOST,
+            certificate=site.files.certificate,
+            key=site.files.key,
+            management=management_port,
+            **ports,
+        )
+    )
+    if is_new:
+        _run("tenant", "create", TENANT, "--config", configuration)
+        _run("tenant", "trust", TENANT, site.files.ca, "--auto-provision", "--rate", "0", "--config", configuration)
+    process = ServerProcess(
+        [_PROGRAM, "serve", "--config", configuration], core=site.core, log_file=site.folder / "log"
+    )
+    try:
+        process.wait_until(lambda: accepts(management_port))
+    except BaseException:
+        process.stop()
+        raise
+    return TuhonoServer(
+        version=_run("--version").strip(),
+        process=process,
+        ports=ports,
+        management_port=management_port,
+        log=EmbeddedLog(path=site.folder / "data" / LOG_FILE, clock=SystemClock()),
+    )
+
+
+def _run(*arguments: str | Path) -> str:
+    run = subprocess.run([_PROGRAM, *arguments], capture_output=True, text=True, timeout=_COMMAND_MAX_S, check=False)
+    if run.returncode != 0:
+        raise ServerFailed(f"tuhono {arguments[0]} failed: {(run.stderr or run.stdout).strip()}")
+    return run.stdout
+
+
+def _sum_of(metrics: str, name: str, label: str) -> int:
+    samples = re.findall(_SAMPLE.format(name=name), metrics, re.MULTILINE)
+    return int(sum(float(value) for labels, value in samples if label in labels))
