@@ -11,9 +11,10 @@ is after the client's own side is done. Everything waits with a deadline. `abort
 
 import asyncio
 import socket
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -21,6 +22,7 @@ from OpenSSL import SSL
 
 from adapters.coap.wire.numbers import POST, PUT
 from adapters.mqtt.wire import packets as p
+from messaging.message import PROVISIONING_NOTIFICATION
 from tests.support.certificates import Issued, Paths
 from tests.support.coap import Reading, request
 from tests.support.edge import DtlsClient
@@ -343,3 +345,30 @@ def defects(gateway: RunningGateway) -> list[str]:
         for line in lines
         if not line.startswith("{") or '"traceback"' in line or '"level": "error"' in line or "Traceback" in line
     ]
+
+
+def unpaired_rows(gateway: RunningGateway) -> list[tuple[str, ...]]:
+    """Devices without exactly one credential, credentials without device, and counts that are not true.
+
+    Read from the file itself, past every layer that could look away.
+    """
+    with closing(sqlite3.connect(f"file:{gateway.data_dir / 'registry.db'}?mode=ro", uri=True)) as connection:
+        return connection.execute(_UNPAIRED).fetchall()
+
+
+_UNPAIRED = """
+SELECT 'device', d.tenant_id, d.device_id FROM devices AS d
+WHERE (SELECT count(*) FROM credentials AS c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.device_id) <> 1
+UNION ALL
+SELECT 'credential', c.tenant_id, c.auth_id FROM credentials AS c
+WHERE NOT EXISTS (SELECT 1 FROM devices AS d WHERE d.tenant_id = c.tenant_id AND d.device_id = c.device_id)
+UNION ALL
+SELECT 'count', n.tenant_id, n.devices FROM device_counts AS n
+WHERE n.devices <> (SELECT count(*) FROM devices AS d WHERE d.tenant_id = n.tenant_id)
+"""
+
+
+def announced(gateway: RunningGateway, tenant_id: str) -> list[str]:
+    """Device ids of the provisioning events kept so far, in order; one may come twice."""
+    kept = gateway.messages(tenant_id)
+    return [message.device_id for message in kept if message.content_type == PROVISIONING_NOTIFICATION]
