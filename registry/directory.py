@@ -26,4 +26,5 @@ def require_usable(known: KnownDevice) -> None:
     if not known.credential_enabled:
         raise CredentialDisabled(f"the credential of device {device.device_id!r} is disabled")
     if not device.is_enabled:
-        raise DeviceDisabled(f"device {device.device_id!r} of tenant {device.tenant_id!r} is disabled")
+        detail = f"device {device.device_id!r} of tenant {device.tenant_id!r} is disabled"
+        raise DeviceDisabled(detail, device_id=device.device_id)

@@ -1,6 +1,7 @@
 """Refusals that devices, credentials and provisioning give rise to."""
 
 from kernel.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+from kernel.ids import DeviceId
 
 
 class DeviceUnknown(NotFound):
@@ -11,10 +12,14 @@ class DeviceUnknown(NotFound):
 
 
 class DeviceDisabled(NotFound):
-    """The operator switched the device off."""
+    """The operator switched the device off. `device_id` is set where the device itself is asking."""
 
     code = "device-disabled"
     told = "device is disabled or not registered"
+
+    def __init__(self, message: str = "", *, device_id: DeviceId | None = None) -> None:
+        super().__init__(message)
+        self.device_id = device_id
 
 
 class GatewayNotAuthorized(Forbidden):

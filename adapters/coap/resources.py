@@ -75,6 +75,11 @@ def accepted(request: Request[Any], clock: Clock) -> Answer:
     return _ACCEPTED
 
 
+def device_named(request: Request[Any]) -> str | None:
+    """The device a request says it is for; None for the sender itself."""
+    return request.path[2] if request.method == PUT and len(request.path) > 2 else None
+
+
 def _own(session: Session) -> tuple[None, None]:
     if session.is_anonymous:
         raise DeviceNotAuthenticated

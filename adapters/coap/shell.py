@@ -20,13 +20,13 @@ from adapters.admission.evidence import Evidence
 from adapters.coap.conversation import ADAPTER, Conversation
 from adapters.coap.errors import AdapterBusy
 from adapters.coap.refusals import RETRY_AFTER_S, answer_to
-from adapters.coap.resources import accepted, read_upload, refuse_unheard
+from adapters.coap.resources import accepted, device_named, read_upload, refuse_unheard
 from adapters.coap.wire.endpoint import Effects, Endpoint, Request, Send
 from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.numbers import spelled
 from adapters.coap.wire.request import Answer
 from adapters.edge.ports import Association
-from adapters.sessions.errors import ShuttingDown
+from adapters.sessions.errors import ShuttingDown, refusal_of_upload
 from adapters.sessions.session import Session, session_of
 from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
@@ -231,7 +231,7 @@ class CoapAdapter:
         self, conversation: Conversation, refusal: TuhonoError, requests: list[Request[Conversation]]
     ) -> None:
         for request in requests:
-            self._answer(request, answer_to(refusal))
+            self._answer(request, answer_to(refusal_of_upload(refusal, device_named(request))))
         if requests and isinstance(refusal, Unauthenticated):
             conversation.association.close()
 
