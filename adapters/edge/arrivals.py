@@ -19,6 +19,7 @@ from adapters.edge.deadlines import Deadlines
 from adapters.edge.engine import Outcome
 from adapters.edge.farewells import Farewells
 from adapters.edge.gate import Inquiry
+from adapters.edge.lines import RecordCount, TlsLine
 from adapters.edge.peer import Address, Peer
 from adapters.edge.security import Security, peer_of
 from adapters.edge.tls import Transport
@@ -30,15 +31,15 @@ log = logging.getLogger(__name__)
 
 
 class Established(Protocol):
-    """Takes a socket over once its handshake is done."""
+    """Takes a socket over once its handshake is done; `unsent` is to be sent before anything else."""
 
-    def __call__(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None: ...
+    def __call__(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None: ...
 
 
 class Arrival:
     """One peer on its way in."""
 
-    __slots__ = ("begun", "connection", "fd", "inquiry", "sock")
+    __slots__ = ("begun", "connection", "fd", "inquiry", "records", "sock", "unsent")
 
     def __init__(self, *, sock: socket.socket, inquiry: Inquiry, begun: float) -> None:
         self.sock = sock
@@ -46,6 +47,8 @@ class Arrival:
         self.inquiry = inquiry
         self.begun = begun
         self.connection: SSL.Connection | None = None
+        self.records = RecordCount()
+        self.unsent = b""
 
 
 class Arrivals:
@@ -122,35 +125,77 @@ class Arrivals:
         if arrival not in self._present:
             return  # timed out while it waited for its turn
         try:
-            connection = arrival.connection
-            if connection is None:
-                connection = arrival.connection = SSL.Connection(self._security.context(Transport.STREAM), arrival.sock)
-                connection.set_accept_state()
-            outcome = self._security.contexts.gate.advance(connection, arrival.inquiry)
-            if outcome is Outcome.DONE:
-                self._finish(arrival, connection)
-            elif outcome is Outcome.WANT_READ:
-                self._await_bytes(arrival)
-            elif outcome is Outcome.WANT_WRITE:
-                asyncio.get_running_loop().add_writer(arrival.fd, self._queue, arrival)
+            if arrival.unsent:
+                self._send(arrival, arrival.unsent)
             else:
-                self._break(arrival)
+                self._receive(arrival)
+        except OSError:
+            self._fail(arrival, "peer-closed")
         except Exception:
             log.exception("handshake.defective", extra=fields(remote=str(arrival.inquiry.address)))
             if arrival in self._present:
                 self._fail(arrival, "internal")
 
-    def _finish(self, arrival: Arrival, connection: SSL.Connection) -> None:
+    def _receive(self, arrival: Arrival) -> None:
+        try:
+            count = arrival.sock.recv_into(engine.INTAKE)
+        except (BlockingIOError, InterruptedError):
+            self._await_bytes(arrival)
+            return
+        if count == 0:
+            self._fail(arrival, "peer-closed")
+            return
+        connection = arrival.connection
+        if connection is None:
+            connection = arrival.connection = SSL.Connection(self._security.context(Transport.STREAM))
+            connection.set_accept_state()
+        arrival.records.is_one_record(count)
+        outcome = self._advance(arrival, connection, count)
+        word, detail = engine.failure_word() if outcome is Outcome.BROKEN else ("peer-closed", "")
+        output = engine.take_output(connection)
+        if outcome is Outcome.DONE:
+            self._finish(arrival, connection, output)
+        elif outcome is Outcome.WANT_READ:
+            self._send(arrival, output)
+        else:
+            self._break(arrival, output, word, detail)
+
+    def _advance(self, arrival: Arrival, connection: SSL.Connection, count: int) -> Outcome:
+        """Feed the intake until it is used up or the handshake ends; data that came with its end stays inside."""
+        outcome = Outcome.WANT_READ
+        start = 0
+        while start < count:
+            start = engine.feed_intake(connection, start, count)
+            if outcome is Outcome.WANT_READ:
+                outcome = self._security.contexts.gate.advance(connection, arrival.inquiry)
+        return outcome
+
+    def _send(self, arrival: Arrival, output: bytes) -> None:
+        try:
+            sent = arrival.sock.send(output) if output else 0
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        arrival.unsent = output[sent:]
+        if arrival.unsent:
+            asyncio.get_running_loop().add_writer(arrival.fd, self._queue, arrival)
+        else:
+            self._await_bytes(arrival)
+
+    def _finish(self, arrival: Arrival, connection: SSL.Connection, output: bytes) -> None:
         taken_s = self._clock.monotonic() - arrival.begun
         peer = peer_of(connection, arrival.inquiry, handshake_s=taken_s)
+        line = TlsLine(connection=connection, records=arrival.records)
         self._forget(arrival)
-        self._established(arrival.sock, connection, peer)
+        self._established(arrival.sock, line, peer, output)
 
-    def _break(self, arrival: Arrival) -> None:
-        """OpenSSL has put its alert on the wire, if there is one: see to it that the peer can read it."""
-        word, detail = engine.failure_word()
+    def _break(self, arrival: Arrival, alert: bytes, word: str, detail: str) -> None:
         self._forget(arrival)
-        self._farewells.see_off(arrival.sock, self._clock.monotonic())
+        try:
+            arrival.sock.send(alert)
+        except OSError:
+            arrival.sock.close()  # nobody there to read it
+        else:
+            self._farewells.see_off(arrival.sock, self._clock.monotonic())
         self._security.tell_broken(arrival.inquiry, word, detail)
 
     def _fail(self, arrival: Arrival, reason: str) -> None:

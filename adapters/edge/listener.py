@@ -11,12 +11,10 @@ import errno
 import logging
 import socket
 
-from OpenSSL import SSL
-
 from adapters.edge.arrivals import Arrivals
-from adapters.edge.channels import Channel, PlainChannel, TlsChannel
 from adapters.edge.deadlines import Deadlines, Sweep
 from adapters.edge.farewells import Farewells
+from adapters.edge.lines import Line, PlainLine, TlsLine
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import StreamHandlerFactory
 from adapters.edge.security import Security
@@ -111,6 +109,7 @@ class StreamListener:
             stream.abort()
         self._farewells.close()
         self._sweep.stop()
+        await asyncio.sleep(0)  # handlers hear `lost` on the loop's next turn
 
     def is_closing(self, stream: SocketStream) -> None:
         self._closing.touch(stream, self._clock.monotonic())
@@ -202,18 +201,14 @@ class StreamListener:
         elif self._arrivals is not None:
             self._arrivals.add(sock, address)
         else:
-            self._open(sock, PlainChannel(sock=sock), Peer(address=address))
+            self._open(sock, PlainLine(), Peer(address=address))
 
-    def _established(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None:
-        self._open(sock, TlsChannel(connection=connection), peer)
+    def _established(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None:
+        self._open(sock, line, peer, unsent=unsent, early=line.early())
 
-    def _open(self, sock: socket.socket, channel: Channel, peer: Peer) -> None:
+    def _open(self, sock: socket.socket, line: Line, peer: Peer, *, unsent: bytes = b"", early: bytes = b"") -> None:
         stream = SocketStream(
-            sock=sock,
-            channel=channel,
-            peer=peer,
-            write_buffer_max_bytes=self._settings.write_buffer_max_bytes,
-            owner=self,
+            sock=sock, line=line, peer=peer, write_buffer_max_bytes=self._settings.write_buffer_max_bytes, owner=self
         )
         self._streams.add(stream)
-        stream.begin(self._handler_factory)
+        stream.begin(self._handler_factory, unsent=unsent, early=early)
