@@ -1,16 +1,19 @@
 """Gateways that the contract tests share, one of each kind a process. A test has its own tenant, not a gateway."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.gateway import RunningGateway, running_gateway
 
+AS_HONO: dict[str, dict[str, Any]] = {"mqtt": {"take_over": False}, "registry": {"notification_retry_s": 1.0}}
+
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    """As a newly installed one is, but for take-over: off, as Eclipse Hono has it."""
-    with running_gateway(tmp_path_factory.mktemp("gateway"), mqtt={"take_over": False}) as started:
+    """As a newly installed one is, but for take-over: off, as Eclipse Hono has it; and quick to send events again."""
+    with running_gateway(tmp_path_factory.mktemp("gateway"), **AS_HONO) as started:
         yield started
 
 
