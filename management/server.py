@@ -16,6 +16,7 @@ from kernel.meters import Meters
 from management.health import Health, HealthChecks
 from management.listener import BoundedListener
 from management.metrics import CONTENT_TYPE, Exposition
+from management.request_log import RequestLog
 from management.tls import server_context
 
 LINE_MAX_BYTES = 4096  # request line, and each header
@@ -69,6 +70,7 @@ class ManagementServer:
             self._application(),
             handle_signals=False,
             access_log=None,
+            logger=RequestLog(),
             keepalive_timeout=IDLE_MAX_S,
             shutdown_timeout=ANSWER_MAX_S,
             max_line_size=LINE_MAX_BYTES,
