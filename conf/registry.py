@@ -21,4 +21,6 @@ class RegistrySettings:
     notification_retry_s: float = setting(
         5.0, "seconds before a provisioning event that was not kept is sent again", minimum=0.05
     )
-    audit_rows_max: int = setting(100_000, "audit rows kept; the oldest go first", minimum=100)
+    audit_rows_max: int = setting(
+        100_000, "refusals kept in the audit, and about as many other rows; the oldest go first", minimum=100
+    )

@@ -17,7 +17,6 @@ AnchorId = NewType("AnchorId", str)
 TENANT_ID_PATTERN = r"[a-zA-Z0-9\-_.]+"
 DEVICE_ID_PATTERN = r"[a-zA-Z0-9\-_.:=]+"
 ID_MAX_CHARS = 256
-DEFAULT_TENANT = TenantId("DEFAULT_TENANT")
 
 
 def generate_id() -> str:

@@ -1,8 +1,8 @@
 """May this device, or this gateway for that device, send? (hono-registry 3.3)
 
 A device's problem is told before a gateway's: a gateway learns nothing of devices it may not act for
-beyond that they cannot be used. Positive answers are remembered until the change feed touches their
-tenant's devices, so that a gateway's thousandth message costs no query; refusals never are.
+beyond that they cannot be used. Positive answers are remembered until the change feed touches
+device or gateway, so that a gateway's thousandth message costs no query; refusals never are.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,12 @@ from tenant.ports import Change, ChangeFeed, ChangeKind
 
 REMEMBERED_MAX = 20_000  # positive answers, over all tenants
 
-Question = tuple[TenantId, DeviceId, DeviceId | None]
+FORGOTTEN_ON = frozenset(
+    {ChangeKind.DEVICE, ChangeKind.DEVICE_DELETED, ChangeKind.DEVICES_DELETED, ChangeKind.TENANT_DELETED}
+)
+
+Question = tuple[TenantId, DeviceId, DeviceId | None]  # device, and the gateway that asks for it
+Concern = tuple[TenantId, DeviceId | None]  # a device, or with None the whole tenant
 
 
 class RegistrationAssertion:
@@ -25,6 +30,7 @@ class RegistrationAssertion:
         self._store = store
         self._feed = feed
         self._remembered: OrderedDict[Question, Device] = OrderedDict()
+        self._concerning: dict[Concern, set[Question]] = {}  # what each device, and each tenant, has a part in
         self._changes_seen = 0
         feed.subscribe(self._follow)
 
@@ -63,14 +69,29 @@ class RegistrationAssertion:
 
     def _remember(self, question: Question, device: Device) -> None:
         self._remembered[question] = device
+        for concern in _concerns(question):
+            self._concerning.setdefault(concern, set()).add(question)
         if len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+            self._forget(next(iter(self._remembered)))
+
+    def _forget(self, question: Question) -> None:
+        del self._remembered[question]
+        for concern in _concerns(question):
+            questions = self._concerning[concern]
+            questions.discard(question)
+            if not questions:
+                del self._concerning[concern]
 
     def _follow(self, change: Change) -> None:
         self._changes_seen += 1
         if change.kind is ChangeKind.RESET:
             self._remembered.clear()
-        elif change.kind not in {ChangeKind.ANCHOR_REMOVED, ChangeKind.CREDENTIAL}:
-            gone = [question for question in self._remembered if question[0] == change.tenant_id]
-            for question in gone:
-                del self._remembered[question]
+            self._concerning.clear()
+        elif change.tenant_id is not None and change.kind in FORGOTTEN_ON:
+            for question in list(self._concerning.get((change.tenant_id, change.device_id), ())):
+                self._forget(question)
+
+
+def _concerns(question: Question) -> set[Concern]:
+    tenant_id, device_id, gateway_id = question
+    return {(tenant_id, None), (tenant_id, device_id), (tenant_id, gateway_id)}

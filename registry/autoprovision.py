@@ -15,11 +15,12 @@ from functools import partial
 
 from conf.registry import RegistrySettings
 from kernel.clock import Clock, milliseconds
-from kernel.errors import Unavailable
+from kernel.errors import TuhonoError, Unavailable
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
 from messaging.message import PROVISIONING_NOTIFICATION, DeviceMessage, MessageKind
 from messaging.ports import Northbound
+from registry.errors import ProvisioningWithdrawn
 from registry.model import X509_CERT, Device, KnownDevice, ProvisioningOrder
 from registry.plan import ProvisioningPlan
 from registry.ports import ConnectPath
@@ -87,9 +88,13 @@ class AutoProvisioner:
             under_way = self._start(key, self._announce_unless_other_does(known, auth_id))
         await asyncio.shield(under_way)
 
-    async def close(self) -> None:
-        """Wait for what is under way. Bounded by the store's and the engine's own bounds."""
-        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+    async def close(self, *, within_s: float) -> None:
+        """Wait for what is under way, then give it up: what is committed by then is announced at the next start."""
+        under_way = list(self._in_flight.values())
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=within_s)
+            for task in late:
+                task.cancel()
 
     async def announce(self, device: Device) -> None:
         """Send the provisioning event and remember that it is kept. Raises NorthboundUnavailable."""
@@ -121,8 +126,13 @@ class AutoProvisioner:
     async def _create(self, plan: ProvisioningPlan, remote: str) -> Outcome:
         self._meter.charge(plan.anchor)
         order = self._order(plan, remote)
-        known = await self._store.provision(order)
-        if known.device.status.created != order.moment:  # another process was first
+        try:
+            known = await self._store.provision(order)
+        except TuhonoError:
+            self._meter.give_back(plan.anchor)
+            raise
+        if (known.device.device_id, known.device.status.created) != (order.device_id, order.moment):
+            self._meter.give_back(plan.anchor)  # another process was first
             return await self._announce_unless_other_does(known, plan.auth_id)
         log.info(
             "device.provisioned",
@@ -141,7 +151,9 @@ class AutoProvisioner:
                 break
             await asyncio.sleep(OTHERS_CHECK_S)
             found = await self._store.find_by_credential(device.tenant_id, X509_CERT, auth_id)
-            known = found or known
+            if found is None:
+                raise ProvisioningWithdrawn(f"device {device.device_id!r} was deleted while it connected")
+            known = found
         if known.notification_due:
             await self.announce(known.device)
         return known, False

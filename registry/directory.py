@@ -1,13 +1,13 @@
-"""The two lookups on the connect path, and the one on the path of a message for another device."""
+"""The lookup on the connect path: the device a certificate stands for, and whether it may be used."""
 
-from kernel.ids import AuthId, DeviceId, TenantId
+from kernel.ids import AuthId, TenantId
 from registry.errors import CredentialDisabled, DeviceDisabled
-from registry.model import X509_CERT, Device, KnownDevice
+from registry.model import X509_CERT, KnownDevice
 from registry.ports import ConnectPath
 
 
 class DeviceDirectory:
-    """Finds devices by what they prove, or by id. Every method raises StorageUnavailable."""
+    """Finds devices by what they prove. Raises StorageUnavailable."""
 
     def __init__(self, *, store: ConnectPath) -> None:
         self._store = store
@@ -16,15 +16,13 @@ class DeviceDirectory:
         """The device that the X.509 credential `auth_id` stands for, in whatever state it is."""
         return await self._store.find_by_credential(tenant_id, X509_CERT, auth_id)
 
-    async def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
-        return await self._store.find_device(tenant_id, device_id)
-
 
 def require_usable(known: KnownDevice) -> None:
     """Raises CredentialDisabled, then DeviceDisabled: what is switched off stays off."""
     device = known.device
     if not known.credential_enabled:
-        raise CredentialDisabled(f"the credential of device {device.device_id!r} is disabled")
+        detail = f"the credential of device {device.device_id!r} is disabled"
+        raise CredentialDisabled(detail, device_id=device.device_id)
     if not device.is_enabled:
         detail = f"device {device.device_id!r} of tenant {device.tenant_id!r} is disabled"
         raise DeviceDisabled(detail, device_id=device.device_id)

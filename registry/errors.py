@@ -40,6 +40,17 @@ class CredentialDisabled(Unauthenticated):
 
     code = "credential-disabled"
 
+    def __init__(self, message: str = "", *, device_id: DeviceId | None = None) -> None:
+        super().__init__(message)
+        self.device_id = device_id
+
+
+class AuthIdInvalid(Unauthenticated):
+    """What would identify the device is empty or too long: many certificates would be one device."""
+
+    code = "auth-id-invalid"
+    told = "malformed credentials"
+
 
 class AuthIdUnfilled(Unauthenticated):
     """The certificate lacks an attribute that the trust anchor's auth-id template asks for."""

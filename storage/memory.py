@@ -33,6 +33,8 @@ from tenant.ports import Change, ChangeKind
 
 log = logging.getLogger(__name__)
 
+REFUSED = "device.refused"
+
 DeviceKey = tuple[TenantId, DeviceId]
 CredentialKey = tuple[TenantId, str, AuthId]
 
@@ -60,7 +62,10 @@ class _State:
     def audited(self, row: AuditRow) -> None:
         self.audit_position += 1
         self.audit.append(replace(row, position=self.audit_position))
-        del self.audit[: -self.audit_rows_max]
+        first = self.audit_position - self.audit_rows_max
+        lasting = [kept for kept in self.audit if kept.what != REFUSED][-self.audit_rows_max :]
+        refusals = [kept for kept in self.audit if kept.what == REFUSED and kept.position > first]
+        self.audit = sorted(lasting + refusals, key=lambda kept: kept.position)
 
     def drop_device(self, key: DeviceKey) -> None:
         del self.devices[key]

@@ -159,6 +159,10 @@ audit = Table(
     Column("facts", Text),
     PrimaryKeyConstraint("position", name="audit_pk"),
 )
+REFUSED = text("what = 'device.refused'")  # strangers make these: a ring of their own
+LASTING = text("what <> 'device.refused'")
+Index("audit_refusals", audit.c.position, sqlite_where=REFUSED, postgresql_where=REFUSED)
+Index("audit_lasting", audit.c.position, sqlite_where=LASTING, postgresql_where=LASTING)
 
 changes = Table(
     "changes",

@@ -4,7 +4,7 @@ Holds the anchors, not the tenants' other members: a handshake asks thousands of
 vouches for a name. Whoever owns the change feed calls `put` and `remove`; nobody else writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kernel.ids import TenantId
 from tenant.model import Tenant, TrustAnchor
@@ -14,12 +14,16 @@ class AnchorIndex:
     """Issuer DN → anchors. Used on the event loop only; as large as what operators registered."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, tuple[TrustAnchor, ...]] = {}
+        self._by_name: dict[str, dict[TenantId, tuple[TrustAnchor, ...]]] = {}
         self._by_tenant: dict[TenantId, tuple[TrustAnchor, ...]] = {}
+
+    def tenants_naming(self, subject_dn: str) -> Collection[TenantId]:
+        """Tenants that list an anchor of that name, valid or not."""
+        return self._by_name.get(subject_dn, {}).keys()
 
     def named(self, subject_dn: str) -> Sequence[TrustAnchor]:
         """Anchors of that name over all tenants, valid or not, in each tenant's own order."""
-        return self._by_name.get(subject_dn, ())
+        return [anchor for anchors in self._by_name.get(subject_dn, {}).values() for anchor in anchors]
 
     def of_tenant(self, tenant_id: TenantId) -> Sequence[TrustAnchor]:
         """Everything a tenant lists, valid or not, in its own order."""
@@ -32,14 +36,13 @@ class AnchorIndex:
             return
         self._by_tenant[tenant.tenant_id] = tenant.trust_anchors
         for anchor in tenant.trust_anchors:
-            name = anchor.authority.subject_dn
-            self._by_name[name] = (*self._by_name.get(name, ()), anchor)
+            of_name = self._by_name.setdefault(anchor.authority.subject_dn, {})
+            of_name[tenant.tenant_id] = (*of_name.get(tenant.tenant_id, ()), anchor)
 
     def remove(self, tenant_id: TenantId) -> None:
         """Forget the tenant's anchors. Safe to repeat."""
         for name in {anchor.authority.subject_dn for anchor in self._by_tenant.pop(tenant_id, ())}:
-            others = tuple(anchor for anchor in self._by_name[name] if anchor.tenant_id != tenant_id)
-            if others:
-                self._by_name[name] = others
-            else:
+            of_name = self._by_name[name]
+            del of_name[tenant_id]
+            if not of_name:
                 del self._by_name[name]

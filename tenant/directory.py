@@ -23,19 +23,28 @@ class TenantDirectory:
         self._anchors = anchors
         self._by_id: dict[TenantId, Tenant] = {}
         self._by_alias: dict[str, TenantId] = {}
+        self._is_stale = False  # changes were missed and could not be made up for yet
         feed.subscribe(self._follow)
 
     def load(self) -> None:
-        """Read every tenant. Called once at start, and again whenever changes were missed."""
-        for tenant_id in list(self._by_id):
+        """Read every tenant. Called once at start, and again whenever changes were missed.
+
+        Raises StorageUnavailable; then what was known stays, and the next `catch_up` tries again.
+        """
+        self._is_stale = True
+        tenants = self._feed.all_tenants()
+        for tenant_id in self._by_id.keys() - {tenant.tenant_id for tenant in tenants}:
             self._remove(tenant_id)
-        for tenant in self._feed.all_tenants():
+        for tenant in tenants:
             self._put(tenant)
+        self._is_stale = False
         log.info("tenants.loaded", extra=fields(tenants=len(self._by_id)))
 
     def catch_up(self) -> None:
         """Apply what other processes committed before this call. Raises StorageUnavailable."""
         self._feed.catch_up()
+        if self._is_stale:
+            self.load()
 
     def find(self, tenant_id: TenantId) -> Tenant | None:
         return self._by_id.get(tenant_id)

@@ -14,6 +14,8 @@ from tenant.model import TrustAnchor
 
 BUCKETS_MAX = 10_000  # anchors metered at one time; the one longest unused is forgotten, hence refilled
 
+OWN_RATE_BURST_S = 60  # an anchor with a rate of its own may spend a minute's worth at once
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -22,7 +24,10 @@ class _Bucket:
 
 
 class ProvisioningMeter:
-    """A token bucket per trust anchor: bursts up to `burst_max`, then `per_s_max` in the long run."""
+    """A token bucket per trust anchor: bursts up to `burst_max`, then `per_s_max` in the long run.
+
+    An anchor's own rate replaces the setting; its burst is then a minute's worth, if that is less.
+    """
 
     def __init__(self, *, per_s_max: float, burst_max: int, clock: Clock) -> None:
         self._per_s_max = per_s_max
@@ -35,7 +40,9 @@ class ProvisioningMeter:
         per_s = self._per_s_max if anchor.provisioning_per_s_max is None else anchor.provisioning_per_s_max
         if per_s <= 0:
             return
-        burst = self._burst_max if anchor.provisioning_per_s_max is None else max(1.0, per_s)
+        burst = float(self._burst_max)
+        if anchor.provisioning_per_s_max is not None:
+            burst = min(burst, max(1.0, per_s * OWN_RATE_BURST_S))
         bucket = self._bucket(anchor, burst)
         now = self._clock.monotonic()
         bucket.tokens = min(burst, bucket.tokens + (now - bucket.filled_at) * per_s)
@@ -46,6 +53,12 @@ class ProvisioningMeter:
                 f" {per_s:g} devices per second"
             )
         bucket.tokens -= 1.0
+
+    def give_back(self, anchor: TrustAnchor) -> None:
+        """What was charged came to nothing: a refusal by the store must not use up a good device's turn."""
+        bucket = self._buckets.get((anchor.tenant_id, anchor.anchor_id))
+        if bucket is not None:
+            bucket.tokens += 1.0  # cut to the burst at the next charge
 
     def _bucket(self, anchor: TrustAnchor, burst: float) -> _Bucket:
         key = (anchor.tenant_id, anchor.anchor_id)

@@ -45,7 +45,7 @@ class AdapterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceLimits:
-    """Ceilings for a tenant's messages, in seconds; -1 is no limit (hono-registry 2.1.3)."""
+    """Ceilings for a tenant; -1 is no limit (hono-registry 2.1.3)."""
 
     max_connections: int = -1
     max_ttl_s: int = -1
@@ -79,6 +79,10 @@ class Tenant:
     created: datetime | None = None
     updated: datetime | None = None
     version: str = ""
+
+    def requires_authentication(self, adapter_type: str) -> bool:
+        """Whether the tenant's own entry for the adapter wants devices to prove who they are; no entry, no wish."""
+        return any(entry.type == adapter_type and entry.authentication_required for entry in self.adapters or ())
 
     def allows_adapter(self, adapter_type: str) -> bool:
         """Whether devices may come through this adapter: all may, unless adapters are listed."""

@@ -6,7 +6,7 @@ through to another tenant. The same code answers a handshake and `tuhono explain
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,7 +90,7 @@ class TrustJudge:
                 anchor=None,
                 refusal=fault,
                 checks=checks,
-                fatal=not presented or isinstance(fault, (CertificateExpired, CertificateNotYetValid)),
+                fatal=isinstance(fault, (CertificateUnreadable, CertificateExpired, CertificateNotYetValid)),
             )
         try:
             tenant_id, how = self._tenant_of(presented, server_name)
@@ -111,10 +111,10 @@ class TrustJudge:
     def _tenant_of(self, presented: Sequence[Certificate], server_name: str | None) -> tuple[TenantId, str]:
         """The tenant, and the issuer name that led there. Raises UntrustedIssuer and its neighbours."""
         for issuer_dn in _issuers_upwards(presented):
-            tenant_ids = {anchor.tenant_id for anchor in self._anchors.named(issuer_dn)}
+            tenant_ids = self._anchors.tenants_naming(issuer_dn)
             if len(tenant_ids) == 1:
-                return tenant_ids.pop(), issuer_dn
-            if len(tenant_ids) > 1:
+                return next(iter(tenant_ids)), issuer_dn
+            if tenant_ids:
                 return self._tenant_by_server_name(server_name, issuer_dn, tenant_ids), issuer_dn
         unknown = f"no tenant trusts issuer {presented[0].issuer_dn!r}"
         if server_name is not None and "." not in server_name:  # 4.2, step 3
@@ -123,7 +123,9 @@ class TrustJudge:
             )
         raise UntrustedIssuer(unknown)
 
-    def _tenant_by_server_name(self, server_name: str | None, issuer_dn: str, candidates: set[TenantId]) -> TenantId:
+    def _tenant_by_server_name(
+        self, server_name: str | None, issuer_dn: str, candidates: Collection[TenantId]
+    ) -> TenantId:
         if server_name is None:
             raise TenantAmbiguous(
                 f"{len(candidates)} tenants trust issuer {issuer_dn!r}; the device must name one of them through SNI"

@@ -4,7 +4,8 @@ The order of the checks stands here: chain, tenant, adapter, credential, device,
 connecting device and `tuhono explain` both go through it.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.admission.evidence import Evidence
@@ -13,13 +14,15 @@ from pki.certificates import Certificate
 from pki.errors import TemplateUnfilled
 from pki.templates import Template
 from registry.directory import DeviceDirectory, require_usable
-from registry.errors import AuthIdUnfilled, CredentialUnknown
+from registry.errors import AuthIdInvalid, AuthIdUnfilled, CredentialUnknown
 from registry.model import KnownDevice
 from registry.plan import ProvisioningPlan, ProvisioningPlanner
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import Tenant, TrustAnchor
 from tenant.trust import TrustVerdict
+
+AUTH_ID_MAX_CHARS = 4096  # as a subject (hono-registry 4.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +74,23 @@ class Examination:
 
 
 def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
-    """The filled auth-id template, else the subject DN (hono-registry 4.6). Raises AuthIdUnfilled."""
-    if anchor.auth_id_template is None:
-        return AuthId(leaf.subject_dn)
-    try:
-        return AuthId(Template.parse(anchor.auth_id_template).fill(leaf))
-    except TemplateUnfilled as fault:
-        raise AuthIdUnfilled(str(fault)) from fault
+    """The filled auth-id template, else the subject DN (hono-registry 4.6).
+
+    Raises AuthIdUnfilled; AuthIdInvalid for an empty one, which all certificates without a subject would share.
+    """
+    auth_id = leaf.subject_dn
+    if anchor.auth_id_template is not None:
+        try:
+            auth_id = Template.parse(anchor.auth_id_template).fill(leaf)
+        except TemplateUnfilled as fault:
+            raise AuthIdUnfilled(str(fault)) from fault
+    if not auth_id:
+        raise AuthIdInvalid(
+            "the certificate has no subject, and the trust anchor no auth-id template that does without"
+        )
+    if len(auth_id) > AUTH_ID_MAX_CHARS:
+        raise AuthIdInvalid(f"an auth-id of {len(auth_id)} characters; at most {AUTH_ID_MAX_CHARS} are kept")
+    return AuthId(auth_id)
 
 
 def _as_listed_now(anchor: TrustAnchor, tenant: Tenant) -> TrustAnchor:
@@ -88,11 +101,11 @@ def _as_listed_now(anchor: TrustAnchor, tenant: Tenant) -> TrustAnchor:
     raise UntrustedIssuer(f"trust anchor {anchor.anchor_id!r} was removed after the handshake")
 
 
-def certificate_facts(verdict: TrustVerdict | None) -> Mapping[str, str]:
-    """What the record of a refusal says of the certificate shown."""
-    leaf = None if verdict is None else verdict.leaf
+def certificate_facts(verdict: TrustVerdict, chain_der: Sequence[bytes]) -> dict[str, str]:
+    """What the record of a refusal says of the certificate shown; of one that cannot be read, its fingerprint."""
+    leaf = verdict.leaf
     if leaf is None:
-        return {}
+        return {"fingerprint": hashlib.sha256(chain_der[0]).hexdigest()} if chain_der else {}
     return {
         "issuer": leaf.issuer_dn,
         "subject": leaf.subject_dn,

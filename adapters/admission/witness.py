@@ -22,7 +22,7 @@ class HandshakeRecord:
         """The handshake was ended because of what the peer presented."""
         if verdict.refusal is None:
             return
-        facts = {"adapter": self._adapter, "remote": str(address), **certificate_facts(verdict)}
+        facts = {"adapter": self._adapter, "remote": str(address), **certificate_facts(verdict, chain_der)}
         if server_name is not None:
             facts["sni"] = server_name
         self._refusals.add(verdict.refusal, facts, tenant_id=verdict.tenant_id)

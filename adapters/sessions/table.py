@@ -7,7 +7,7 @@ their next message.
 import logging
 from collections.abc import Iterable
 
-from adapters.sessions.errors import ChangesMissed, ShuttingDown, TrustWithdrawn
+from adapters.sessions.errors import ChangesMissed, TrustWithdrawn
 from adapters.sessions.session import Session
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
@@ -61,14 +61,13 @@ class SessionTable:
         devices = self._by_tenant.get(tenant_id, {})
         return tuple(session for sessions in devices.values() for session in sessions)
 
-    def end_all(self, reason: TuhonoError | None = None) -> None:
-        """For the end of the process."""
+    def _end_all(self, reason: TuhonoError) -> None:
         for tenant_id in list(self._by_tenant):
-            self._end(self.of_tenant(tenant_id), reason or ShuttingDown("the process is ending"))
+            self._end(self.of_tenant(tenant_id), reason)
 
     def _follow(self, change: Change) -> None:
         if change.kind is ChangeKind.RESET:
-            self.end_all(ChangesMissed("changes were missed; connecting again tells what holds"))
+            self._end_all(ChangesMissed("changes were missed; connecting again tells what holds"))
             return
         tenant_id = change.tenant_id
         if tenant_id is None or tenant_id not in self._by_tenant:
@@ -107,4 +106,7 @@ class SessionTable:
                     code=reason.code, tenant_id=session.tenant_id, device_id=session.device_id, adapter=session.adapter
                 ),
             )
-            session.end(reason)
+            try:
+                session.end(reason)
+            except Exception:  # a defect of one shell must not keep the others' devices connected
+                log.exception("session.end-failed", extra=fields(adapter=session.adapter, remote=session.remote))

@@ -17,6 +17,7 @@ from adapters.sessions.errors import (
     ContentTypeMismatch,
     ContentTypeMissing,
     ForeignTenant,
+    ShuttingDown,
     TooManyUploadsWaiting,
 )
 from adapters.sessions.measure import UploadMeters
@@ -27,6 +28,7 @@ from kernel.ids import DeviceId, TenantId
 from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, DeviceMessage, MessageKind
 from messaging.ports import Northbound
 from registry.assertion import RegistrationAssertion
+from registry.errors import NotAuthenticated
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
 from tenant.model import Tenant
@@ -35,7 +37,11 @@ from tenant.ttl import event_ttl_ms, telemetry_ttl_ms
 log = logging.getLogger(__name__)
 
 WAITING_MAX = 256  # uploads of one session that wait for a lookup, or behind one that does
-NOT_DEFAULTS = frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1", "ttl-command-response"})
+NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind's time to live (hono-adapters 5.3)
+    MessageKind.TELEMETRY: frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1"}),
+    MessageKind.EVENT: frozenset({"ttl", "content-type"}),
+    MessageKind.COMMAND_RESPONSE: frozenset({"ttl", "content-type", "ttl-command-response"}),
+}
 
 Done = Callable[[TuhonoError | None], None]
 
@@ -77,6 +83,7 @@ class Uplink:
         self._meters = meters
         self._clock = clock
         self._defaults_enabled = defaults_enabled
+        self._lookups: set[asyncio.Task[None]] = set()  # WAITING_MAX of each session at most
 
     def submit(self, session: Session, upload: Upload, done: Done) -> None:
         """Returns at once. `done` is called exactly once on the loop, possibly before this returns for a
@@ -100,11 +107,19 @@ class Uplink:
         except TuhonoError as fault:
             self._refuse(session, upload, fault, done)
 
+    async def close(self) -> None:
+        """Give up the lookups under way; their uploads are refused. The adapters have been drained by then."""
+        for task in self._lookups:
+            task.cancel()
+        await asyncio.gather(*self._lookups, return_exceptions=True)
+
     def _wait(self, session: Session, upload: Upload, tenant_id: TenantId, device_id: DeviceId, done: Done) -> None:
         if session.waiting_count >= WAITING_MAX:
             raise TooManyUploadsWaiting(f"{WAITING_MAX} uploads of one connection wait for the registry")
         work = self._look_up(session.waiting, session, upload, tenant_id, device_id, done)
         task = asyncio.get_running_loop().create_task(work)
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)
         session.waiting = task  # the session holds the newest, each task the one before it
         session.waiting_count += 1
         task.add_done_callback(partial(_looked_up, session))
@@ -129,6 +144,12 @@ class Uplink:
             self._forward(session, upload, tenant, device_id, defaults, done)
         except TuhonoError as fault:
             self._refuse(session, upload, fault, done)
+        except asyncio.CancelledError:
+            self._refuse(session, upload, ShuttingDown("the process is stopping"), done)
+            raise
+        except Exception:
+            log.exception("upload.lookup-failed")
+            self._refuse(session, upload, TuhonoError("internal"), done)
 
     def _tenant(self, tenant_id: TenantId, session: Session) -> Tenant:
         tenant = self._tenants.find(tenant_id)
@@ -136,8 +157,11 @@ class Uplink:
             raise TenantUnknown(f"tenant {tenant_id!r} does not exist")
         if not tenant.enabled:
             raise TenantDisabled(f"tenant {tenant_id!r} is disabled")
-        if tenant.adapters is not None and not tenant.allows_adapter(session.adapter):
-            raise AdapterDisabled(f"tenant {tenant_id!r} does not allow {session.adapter}")
+        if tenant.adapters is not None:
+            if not tenant.allows_adapter(session.adapter):
+                raise AdapterDisabled(f"tenant {tenant_id!r} does not allow {session.adapter}")
+            if session.is_anonymous and tenant.requires_authentication(session.adapter):
+                raise NotAuthenticated(f"tenant {tenant_id!r} wants devices of {session.adapter} to prove who they are")
         return tenant
 
     def _forward(
@@ -169,7 +193,8 @@ class Uplink:
             ttl_ms = event_ttl_ms(tenant.resource_limits, defaults, upload.ttl_s)
         else:
             ttl_ms = telemetry_ttl_ms(tenant.resource_limits, defaults, upload.qos)
-        properties: dict[str, Any] = {name: defaults[name] for name in defaults if name not in NOT_DEFAULTS}
+        left_out = NOT_DEFAULTS[upload.kind]
+        properties: dict[str, Any] = {name: defaults[name] for name in defaults if name not in left_out}
         properties["orig_adapter"] = session.adapter
         properties["orig_address"] = upload.orig_address
         if upload.retain:
@@ -231,5 +256,3 @@ def _looked_up(session: Session, task: asyncio.Task[None]) -> None:
     session.waiting_count -= 1
     if session.waiting is task:
         session.waiting = None
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        log.error("upload.lookup-failed", exc_info=fault)

@@ -33,6 +33,7 @@ _ANCHORS = f"SELECT {', '.join(ANCHOR_COLUMNS)} FROM trust_anchors WHERE tenant_
 _ALL_TENANTS = f"SELECT {', '.join(TENANT_COLUMNS)} FROM tenants ORDER BY tenant_id"
 _ALL_ANCHORS = f"SELECT {', '.join(ANCHOR_COLUMNS)} FROM trust_anchors ORDER BY tenant_id, ordinal"
 
+_KINDS = frozenset(kind.value for kind in ChangeKind)
 Subscriber = Callable[[Change], None]
 
 
@@ -101,8 +102,9 @@ class SqliteChangeFeed:
             tenants = {row[2]: self._find(row[2]) for row in rows if row[1] == ChangeKind.TENANT.value}
         finally:
             self._execute("COMMIT")
+        changes = [change for row in rows if (change := _change_of(row, tenants)) is not None]
         self._position = rows[-1][0]
-        return [change for row in rows if (change := _change_of(row, tenants)) is not None] or self._read()
+        return changes or self._read()
 
     def _find(self, tenant_id: TenantId) -> Tenant | None:
         row = self._execute(_TENANT, (tenant_id,)).fetchone()
@@ -132,8 +134,10 @@ def _tell(subscriber: Subscriber, change: Change) -> None:
 
 
 def _change_of(row: Sequence[Any], tenants: dict[TenantId, Tenant | None]) -> Change | None:
-    """None for a tenant that is gone by now: its deletion follows."""
+    """None for a tenant that is gone by now: its deletion follows. RESET for a kind that only a newer release knows."""
     _, kind_text, tenant_id, anchor_id, device_id, enabled = row
+    if kind_text not in _KINDS:
+        return Change(kind=ChangeKind.RESET)
     kind = ChangeKind(kind_text)
     tenant = tenants[tenant_id] if kind is ChangeKind.TENANT else None
     if kind is ChangeKind.TENANT and tenant is None:

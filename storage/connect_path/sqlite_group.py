@@ -48,7 +48,12 @@ INSERT INTO credentials (tenant_id, type, auth_id, device_id, enabled, comment, 
 SELECT column1, 'x509-cert', column2, column3, 1, column4, column5 FROM (VALUES {rows})
 """
 _INSERT_AUDIT = "INSERT INTO audit (moment, what, tenant_id, device_id, code, facts) VALUES {rows}"
-_PRUNE_AUDIT = "DELETE FROM audit WHERE position <= ?"
+_PRUNE_REFUSALS = "DELETE FROM audit WHERE what = 'device.refused' AND position <= ?"
+_PRUNE_LASTING = """
+DELETE FROM audit WHERE what <> 'device.refused' AND position <=
+(SELECT position FROM audit WHERE what <> 'device.refused' ORDER BY position DESC LIMIT 1 OFFSET ?)
+"""
+PRUNE_LASTING_EVERY = 1024  # rows: finding the place costs a walk over all that stay
 _MARK_NOTIFIED = """
 UPDATE devices SET notification_sent = 1, updated = o.column3, version = o.column4
 FROM (VALUES {rows}) AS o
@@ -85,7 +90,9 @@ class GroupStatements:
         self._with_rows(_MARK_NOTIFIED, [(*mark, now, next(ids)) for mark in marks])
 
     def audit(self, rows: Sequence[AuditRow]) -> None:
-        """Add rows at the end; the oldest make room."""
+        """Add rows at the end. The oldest refusals make room for refusals, other rows for other rows: strangers,
+        however many, never push out what was done.
+        """
         last = self._with_rows(
             _INSERT_AUDIT,
             [
@@ -94,7 +101,9 @@ class GroupStatements:
             ],
         )
         if last > self._audit_rows_max:
-            self._execute(_PRUNE_AUDIT, (last - self._audit_rows_max,))
+            self._execute(_PRUNE_REFUSALS, (last - self._audit_rows_max,))
+            if last // PRUNE_LASTING_EVERY != (last - len(rows)) // PRUNE_LASTING_EVERY:
+                self._execute(_PRUNE_LASTING, (self._audit_rows_max,))
 
     def _read(self, orders: Sequence[ProvisioningOrder]) -> OnRecord:
         on_record = OnRecord(permitted={(order.tenant_id, order.anchor_id) for order in orders})

@@ -137,6 +137,11 @@ def _logs() -> None:
         sa.Column("facts", sa.Text),
         sa.PrimaryKeyConstraint("position", name="audit_pk"),
     )
+    for name, where in (
+        ("audit_refusals", sa.text("what = 'device.refused'")),
+        ("audit_lasting", sa.text("what <> 'device.refused'")),
+    ):
+        op.create_index(name, "audit", ["position"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "changes",
         sa.Column("seq", POSITION, nullable=False),

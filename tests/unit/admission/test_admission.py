@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from adapters.admission.witness import HandshakeRecord
 from adapters.edge.peer import Address
@@ -13,7 +16,9 @@ from kernel.errors import Refused, TuhonoError
 from kernel.ids import DeviceId
 from messaging.errors import NorthboundUnavailable
 from messaging.message import PROVISIONING_NOTIFICATION
+from pki.errors import NameUnreadable
 from registry.errors import (
+    AuthIdInvalid,
     AuthIdUnfilled,
     CredentialDisabled,
     CredentialUnknown,
@@ -339,12 +344,11 @@ async def test_nothing_shown_is_anonymous_where_it_is_not() -> None:
 async def test_every_refusal_is_recorded_with_what_the_operator_needs(world: World) -> None:
     with pytest.raises(UntrustedIssuer):
         await world.admission.admit(world.evidence(make_ca("CN=Nobody").issue("CN=dev-1")))
-    [row] = world.refusals.newest()
+    [row] = world.store.audit.read(after=0, limit=10)
     assert row.code == "untrusted-issuer" and row.what == "device.refused"
     assert row.facts["issuer"] == "CN=Nobody" and row.facts["subject"] == "CN=dev-1"
     assert row.facts["remote"] == "192.0.2.7:5555" and row.facts["adapter"] == "hono-mqtt"
     assert {"serial", "fingerprint", "detail"} <= row.facts.keys()
-    assert [kept.code for kept in world.store.audit.read(after=0, limit=10)] == ["untrusted-issuer"]
 
 
 async def test_a_handshake_that_was_refused_is_recorded_by_its_witness(world: World, ca: Issued) -> None:
@@ -352,17 +356,71 @@ async def test_a_handshake_that_was_refused_is_recorded_by_its_witness(world: Wo
     witness = HandshakeRecord(adapter="hono-coap", refusals=world.refusals)
     address = Address(host="2001:db8::1", port=7)
     witness.refused(address, list(expired.chain_der), "a.example.com", world.verdict(expired))
-    [row] = world.refusals.newest()
+    [row] = world.store.audit.read(after=0, limit=10)
     assert row.code == "certificate-expired" and row.facts["remote"] == "[2001:db8::1]:7"
     assert row.facts["sni"] == "a.example.com"
 
 
-async def test_the_record_of_refusals_is_bounded(world: World) -> None:
-    for number in range(1100):
-        world.refusals.add(TuhonoError("x" * 5000), {"remote": str(number)})
-    rows = world.refusals.newest()
-    assert len(rows) == 1000 and rows[0].facts["remote"] == "1099"
-    assert max(len(row.facts["detail"]) for row in rows) == 1024
+async def test_a_recorded_fact_is_bounded(world: World) -> None:
+    world.refusals.add(TuhonoError("x" * 5000), {"remote": "here"})
+    [row] = world.store.audit.read(after=0, limit=10)
+    assert len(row.facts["detail"]) == 1024
+
+
+async def test_a_refusal_of_a_known_device_names_it(world: World, ca: Issued) -> None:
+    device = ca.issue("CN=dev-1")
+    admitted = await world.admission.admit(world.evidence(device))
+    assert admitted is not None
+    world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+    with pytest.raises(DeviceDisabled):
+        await world.admission.admit(world.evidence(device))
+    [row] = world.store.audit.read(after=0, limit=10, what="device.refused")
+    assert row.device_id == admitted.device_id
+
+
+@pytest.mark.parametrize("template", [None, "{{subject-dn}}"])
+async def test_certificates_without_a_subject_are_not_all_one_device(ca: Issued, template: str | None) -> None:
+    world = build_world()
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True, auth_id_template=template))
+    with pytest.raises((AuthIdInvalid, AuthIdUnfilled)):
+        await world.admission.admit(world.evidence(ca.issue("", san=["dns:dev-1.example.com"])))
+    assert devices(world) == []
+
+
+async def test_a_certificate_without_a_subject_may_be_known_by_its_alternative_name(ca: Issued) -> None:
+    world = build_world()
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True, auth_id_template="{{san-dns}}"))
+    admitted = await world.admission.admit(world.evidence(ca.issue("", san=["dns:dev-1.example.com"])))
+    assert admitted is not None and admitted.auth_id == "dev-1.example.com"
+
+
+async def test_an_auth_id_has_a_bounded_length(ca: Issued) -> None:
+    world = build_world()
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True, auth_id_template="{{san-uri}}"))
+    with pytest.raises(AuthIdInvalid):
+        await world.admission.admit(world.evidence(ca.issue("CN=x", san=["uri:urn:" + "x" * 5000])))
+
+
+async def test_a_name_with_control_characters_is_refused_in_words_and_recorded_by_its_fingerprint(
+    world: World, ca: Issued
+) -> None:
+    device = ca.issue(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a\x00b")]))
+    assert not world.verdict(device).fatal
+    with pytest.raises(NameUnreadable):
+        await world.admission.admit(world.evidence(device))
+    [row] = world.store.audit.read(after=0, limit=10)
+    assert row.facts["fingerprint"] == device.certificate.fingerprint(SHA256()).hex()
+
+
+async def test_a_clash_that_retries_does_not_use_up_the_rate_of_the_good(ca: Issued) -> None:
+    world = build_world(settings=RegistrySettings(provisioning_per_s_max=1, provisioning_burst_max=2))
+    anchor = an_anchor(ca, may_auto_provision=True, device_id_template="dev-{{subject-o}}")
+    world.put_tenant("acme", anchor)
+    await world.admission.admit(world.evidence(ca.issue("CN=a,O=x")))
+    for _ in range(20):
+        with pytest.raises(DeviceExists):
+            await world.admission.admit(world.evidence(ca.issue("CN=b,O=x")))
+    assert await world.admission.admit(world.evidence(ca.issue("CN=c,O=y"))) is not None
 
 
 async def test_foreseeing_says_what_the_store_would_refuse(ca: Issued) -> None:

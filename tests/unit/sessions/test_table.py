@@ -96,11 +96,19 @@ def test_missed_changes_end_every_session(world: World) -> None:
     assert ended.reasons == {"one": "changes-missed"} and len(world.table) == 0
 
 
-def test_the_end_of_the_process_ends_every_session(world: World) -> None:
+def test_a_session_that_cannot_be_ended_keeps_no_other_from_ending(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: TuhonoError) -> None:
+        raise ValueError("defect")
+
     ended = Ended(world)
+    ended.open("bad").end = fail
     ended.open("one")
-    world.table.end_all()
-    assert ended.reasons == {"one": "shutting-down"}
+    ended.open("two")
+    world.table._follow(Change(kind=ChangeKind.TENANT_DELETED, tenant_id=ACME))
+    assert ended.reasons == {"one": "tenant-unknown", "two": "tenant-unknown"} and len(world.table) == 0
+    assert "session.end-failed" in caplog.text
 
 
 def test_removing_twice_and_removing_strangers_is_harmless(world: World) -> None:

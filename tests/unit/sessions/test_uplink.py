@@ -13,6 +13,7 @@ from adapters.sessions.uplink import Upload
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId
 from messaging.message import EMPTY_NOTIFICATION, MessageKind
+from registry import assertion as assertion_module
 from registry.model import Device, DeviceStatus
 from tenant.model import AdapterSettings, ResourceLimits
 from tests.support.domain import ACME, World, build_world
@@ -202,6 +203,90 @@ async def test_who_may_not_send_for_whom(
     if gateway is not None:
         put_device(world, "gw", **gateway)
     assert await refused_as(world, a_session("gw"), replace(OWN, device="edge")) == code
+
+
+async def test_only_what_a_change_touches_is_asked_anew(world: World) -> None:
+    put_device(world, "gw")
+    for name in ("one", "two"):
+        put_device(world, name, via=(DeviceId("gw"),))
+        assert await outcome(world, a_session("gw"), replace(OWN, device=name)) is None
+    world.store.devices.set_enabled(ACME, DeviceId("one"), enabled=True, moment=world.clock.now())
+
+    def remembers(name: str) -> bool:
+        return world.assertion.remembered(ACME, DeviceId(name), gateway_id=DeviceId("gw")) is not None
+
+    assert (remembers("one"), remembers("two")) == (False, True)
+    world.store.devices.set_enabled(ACME, DeviceId("gw"), enabled=True, moment=world.clock.now())
+    assert not remembers("two")
+
+
+async def test_positive_answers_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assertion_module, "REMEMBERED_MAX", 2)
+    put_device(world, "gw")
+    for name in ("one", "two", "three"):
+        put_device(world, name, via=(DeviceId("gw"),))
+        assert await outcome(world, a_session("gw"), replace(OWN, device=name)) is None
+    assert len(world.assertion._remembered) == 2 and (ACME, DeviceId("one")) not in world.assertion._concerning
+
+
+async def test_a_defect_in_a_lookup_is_told_and_the_next_upload_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ValueError("defect")
+
+    put_device(world, "gw")
+    session = a_session("gw")
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store.connect_path, "find_device", fail)
+        fault = await outcome(world, session, replace(OWN, device="edge"))
+    assert fault is not None and fault.code == "internal" and "defect" not in fault.told
+    assert await outcome(world, session, OWN) is None
+
+
+async def test_closing_refuses_what_still_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(world.store.connect_path, "find_device", never)
+    codes: list[str | None] = []
+    upload = replace(OWN, device="edge")
+    world.uplink.submit(a_session("gw"), upload, lambda fault: codes.append(None if fault is None else fault.code))
+    await asyncio.sleep(0)
+    await world.uplink.close()
+    assert codes == ["shutting-down"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        (MessageKind.TELEMETRY, {"ttl-command-response"}),
+        (MessageKind.EVENT, {"ttl-telemetry-qos0", "ttl-command-response"}),
+    ],
+)
+async def test_defaults_for_another_kind_of_message_stay_ordinary_defaults(
+    world: World, kind: MessageKind, left: set[str]
+) -> None:
+    world.put_tenant("acme", defaults={"ttl": 9, "ttl-telemetry-qos0": 1, "ttl-command-response": 2})
+    await outcome(world, a_session(), replace(OWN, kind=kind))
+    names = set(world.northbound.messages[0].properties)
+    assert names - {"orig_adapter", "orig_address"} == left
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        (AdapterSettings(type="hono-coap", enabled=True), "not-authenticated"),
+        (AdapterSettings(type="hono-coap", enabled=True, authentication_required=False), None),
+    ],
+)
+async def test_a_tenant_may_want_devices_to_prove_who_they_are(
+    world: World, entry: AdapterSettings, code: str | None
+) -> None:
+    world.put_tenant("acme", adapters=(entry,))
+    put_device(world, "dev-1")
+    session = Session(adapter="hono-coap", tenant_id=None, device_id=None)
+    assert await refused_as(world, session, replace(OWN, tenant="acme", device="dev-1")) == code
 
 
 async def test_a_device_disabled_after_a_positive_answer_is_refused_for_the_next_message(world: World) -> None:

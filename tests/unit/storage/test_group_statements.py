@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from registry.model import KnownDevice
+from registry.model import AuditRow, KnownDevice
 from storage.connect_path import sqlite as lookups
 from storage.connect_path import sqlite_group
 from storage.connect_path.sqlite_group import GroupStatements
@@ -53,11 +53,30 @@ def test_a_group_of_any_size_is_written_whole_and_then_known(connection: sqlite3
 @pytest.mark.parametrize("rows", [1, 99, 100, 101, 250])
 def test_the_audit_never_holds_more_rows_than_it_may(connection: sqlite3.Connection, rows: int) -> None:
     group = GroupStatements(connection, audit_rows_max=100)
-    _, audits = group.provision([order("d")])
+    refusals = [AuditRow(moment=NOW, what="device.refused", code="untrusted-issuer")]
     for _ in range(2):
-        group.audit(audits * rows)
+        group.audit(refusals * rows)
     assert count(connection, "audit") == min(100, 2 * rows)
     assert connection.execute("SELECT max(position) FROM audit").fetchone() == (2 * rows,)
+
+
+def test_refusals_never_push_out_what_was_done(connection: sqlite3.Connection) -> None:
+    group = GroupStatements(connection, audit_rows_max=100)
+    _, provisioned = group.provision([order("d")])
+    group.audit(provisioned)
+    for _ in range(3):
+        group.audit([AuditRow(moment=NOW, what="device.refused")] * 1000)
+    assert count(connection, "audit WHERE what = 'device.provisioned'") == 1
+    assert count(connection, "audit WHERE what = 'device.refused'") == 100
+
+
+def test_what_was_done_is_bounded_too(connection: sqlite3.Connection) -> None:
+    group = GroupStatements(connection, audit_rows_max=100)
+    _, provisioned = group.provision([order("d")])
+    for _ in range(30):
+        group.audit(provisioned * 100)
+    assert count(connection, "audit") <= 100 + sqlite_group.PRUNE_LASTING_EVERY
+    assert connection.execute("SELECT max(position) FROM audit").fetchone() == (3000,)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +88,7 @@ def test_the_audit_never_holds_more_rows_than_it_may(connection: sqlite3.Connect
         (lookups._DUE, 2),
         (sqlite_group._statement(sqlite_group._EXCEPTIONS, 3, 5), 15),
         (sqlite_group._statement(sqlite_group._MARK_NOTIFIED, 3, 4), 12),
-        (sqlite_group._PRUNE_AUDIT, 1),
+        (sqlite_group._PRUNE_REFUSALS, 1),
     ],
 )
 def test_no_statement_of_the_connect_path_reads_a_whole_table(

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from kernel.ids import TenantId
+from registry.errors import StorageUnavailable
 from tenant.ports import Change, ChangeKind
 from tests.support.certificates import make_ca
 from tests.support.domain import an_anchor, build_world
@@ -48,6 +51,24 @@ def test_missed_changes_make_everything_be_read_again() -> None:
     world.tenants._follow(Change(kind=ChangeKind.RESET))
     assert world.tenants.find(TenantId("ghost")) is None
     assert world.tenants.find(TenantId("kept")) is not None and world.anchors.named("CN=CA")
+
+
+def test_a_reading_that_fails_leaves_what_was_known_and_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise StorageUnavailable("disk I/O error")
+
+    world = build_world()
+    world.put_tenant("acme", an_anchor(make_ca("CN=CA")))
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store.feed, "all_tenants", fail)
+        with pytest.raises(StorageUnavailable):
+            world.tenants._follow(Change(kind=ChangeKind.RESET))
+        assert world.tenants.find(TenantId("acme")) is not None and world.anchors.named("CN=CA")
+        with pytest.raises(StorageUnavailable):
+            world.tenants.catch_up()
+    world.store.tenants.delete(TenantId("acme"), expected_version=None)
+    world.tenants.catch_up()
+    assert world.tenants.find(TenantId("acme")) is None
 
 
 def test_two_tenants_of_one_ca_name_are_both_listed_and_removed_apart() -> None:

@@ -25,11 +25,29 @@ def test_a_burst_is_allowed_then_the_rate_holds() -> None:
 
 
 def test_an_anchor_s_own_rate_overrides_the_setting() -> None:
-    meter = ProvisioningMeter(per_s_max=1000, burst_max=1000, clock=ManualClock())
-    anchor = an_anchor(CA, provisioning_per_s_max=1.0)
-    meter.charge(anchor)
+    clock = ManualClock()
+    meter = ProvisioningMeter(per_s_max=1000, burst_max=1000, clock=clock)
+    anchor = an_anchor(CA, provisioning_per_s_max=0.1)
+    for _ in range(6):  # a minute's worth
+        meter.charge(anchor)
     with pytest.raises(ProvisioningRateExceeded):
         meter.charge(anchor)
+    clock.advance(10)
+    meter.charge(anchor)
+
+
+def test_an_anchor_s_own_rate_still_takes_the_burst_of_the_setting() -> None:
+    meter = ProvisioningMeter(per_s_max=1000, burst_max=500, clock=ManualClock())
+    for _ in range(500):
+        meter.charge(an_anchor(CA, provisioning_per_s_max=100.0))
+
+
+def test_what_came_to_nothing_is_given_back() -> None:
+    meter = ProvisioningMeter(per_s_max=1, burst_max=1, clock=ManualClock())
+    meter.give_back(an_anchor(CA))  # never charged: nothing happens
+    for _ in range(10):
+        meter.charge(an_anchor(CA))
+        meter.give_back(an_anchor(CA))
 
 
 @pytest.mark.parametrize("per_s_max", [0.0, -1.0])
