@@ -69,9 +69,9 @@ class Store:
         except sqlite3.Error as fault:
             raise unavailable(fault) from fault
 
-    def close(self) -> None:
-        """Write what is waiting, then let go of the file. Blocks for as long as the last commits take."""
-        self.connect_path.close()
+    def close(self, *, within_s: float | None = None) -> None:
+        """Write what is waiting, then let go of the file. Blocks for as long as the last commits take, or as given."""
+        self.connect_path.close(within_s=within_s)
         self._reader.close()
         if "_engine" in self.__dict__:
             self._engine.dispose()

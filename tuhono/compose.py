@@ -59,7 +59,7 @@ class Gateway:
     domain: Domain
     northbound: EmbeddedNorthbound
     provisioner: AutoProvisioner
-    sessions: SessionTable
+    uplink: Uplink
     contexts: TlsContexts
     mqtt: MqttAdapter | None
     http: HttpAdapter | None
@@ -67,7 +67,6 @@ class Gateway:
     listeners: dict[str, Listener]  # mqtts, mqtt, https, http, coaps, coap
     management: ManagementServer | None
     management_files: tuple[Path, Path]  # its certificate and key
-    meters: Meters
     health: HealthChecks
 
 
@@ -112,14 +111,34 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
             refusals=refusals,
         )
 
-    parts = {"uplink": uplink, "sessions": sessions, "meters": meters, "clock": clock}
     mqtt = http = coap = None
     if settings.mqtt.enabled:
-        mqtt = MqttAdapter(settings=settings.mqtt, admission=admission(settings.mqtt), **parts)  # type: ignore[arg-type]
+        mqtt = MqttAdapter(
+            settings=settings.mqtt,
+            admission=admission(settings.mqtt),
+            uplink=uplink,
+            sessions=sessions,
+            meters=meters,
+            clock=clock,
+        )
     if settings.http.enabled:
-        http = HttpAdapter(settings=settings.http, admission=admission(settings.http), **parts)  # type: ignore[arg-type]
+        http = HttpAdapter(
+            settings=settings.http,
+            admission=admission(settings.http),
+            uplink=uplink,
+            sessions=sessions,
+            meters=meters,
+            clock=clock,
+        )
     if settings.coap.enabled:
-        coap = CoapAdapter(settings=settings.coap, admission=admission(settings.coap), **parts)  # type: ignore[arg-type]
+        coap = CoapAdapter(
+            settings=settings.coap,
+            admission=admission(settings.coap),
+            uplink=uplink,
+            sessions=sessions,
+            meters=meters,
+            clock=clock,
+        )
     listeners = _Ports(settings, clock, contexts, domain.judge, refusals).all(mqtt, http, coap)
     return Gateway(
         settings=settings,
@@ -128,7 +147,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         domain=domain,
         northbound=northbound,
         provisioner=provisioner,
-        sessions=sessions,
+        uplink=uplink,
         contexts=contexts,
         mqtt=mqtt,
         http=http,
@@ -136,7 +155,6 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         listeners=listeners,
         management=_management(settings, management_files, meters, health),
         management_files=management_files,
-        meters=meters,
         health=health,
     )
 

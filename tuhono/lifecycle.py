@@ -15,15 +15,25 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kernel.errors import TuhonoError
+from kernel.errors import TuhonoError, Unavailable
 from kernel.log import fields
-from tuhono.compose import Gateway
+from tuhono.compose import AdapterSection, Gateway
 
 log = logging.getLogger(__name__)
 
-CLOSE_SHARE = 0.25  # of the time to drain: kept for closing listeners and the log after the adapters are done
+DRAIN_SHARE = 0.6  # of the time there is: for the adapters; the rest is for listeners, log and database
+LEAST_S = 0.25  # that the log and the database get however late it is
 
 THREAD_SWITCH_S = 1e-4
+
+
+class PortUnavailable(Unavailable):
+    """A listener cannot have its address: another program has the port, or the host is not this machine's."""
+
+    code = "port-unavailable"
+
+    def __init__(self, scheme: str, host: str, port: int | None, fault: OSError) -> None:
+        super().__init__(f"cannot listen for {scheme} on {host}:{port}: {fault.strerror or fault}")
 
 
 class Lifecycle:
@@ -34,6 +44,7 @@ class Lifecycle:
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
         self._accepting = False
+        self._ends_at: float | None = None
         gateway.health.add_readiness("listeners", self._listening)
         gateway.health.add_readiness("registry", self._registry)
         gateway.health.add_readiness("message-log", self._message_log)
@@ -48,6 +59,13 @@ class Lifecycle:
             found["management"] = (gateway.settings.management.host, gateway.management.port)
         return found
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until everything must have ended; the whole time while nothing ends yet."""
+        if self._ends_at is None:
+            return self._gateway.settings.lifecycle.drain_max_s
+        return max(LEAST_S, self._ends_at - self._gateway.clock.monotonic())
+
     async def started(self) -> None:
         """Return once everything listens."""
         await self._started.wait()
@@ -57,16 +75,20 @@ class Lifecycle:
         self._stop.set()
 
     async def run(self, *, handle_signals: bool = True) -> None:
-        """Start, serve until told to stop, end. Raises what kept it from starting, or the task that failed."""
+        """Start, serve until told to stop, end, the databases closed. Raises what kept it from starting, or the task
+        that failed.
+        """
         gateway = self._gateway
         gateway.northbound.start()
         try:
             await self._serve(handle_signals)
         except BaseExceptionGroup as faults:
-            raise faults.exceptions[0] from None  # the first is what ended the others
+            raise _first_of(faults) from None
         finally:
-            await gateway.provisioner.close()
-            await gateway.northbound.close(deadline_s=max(1.0, gateway.settings.lifecycle.drain_max_s * CLOSE_SHARE))
+            await gateway.uplink.close()
+            await gateway.provisioner.close(within_s=self.left_s / 2)
+            await gateway.northbound.close(deadline_s=self.left_s / 2)
+            gateway.store.close(within_s=self.left_s)
             log.info("gateway.stopped")
 
     async def _serve(self, handle_signals: bool) -> None:
@@ -95,14 +117,24 @@ class Lifecycle:
 
     async def _open_ports(self) -> None:
         gateway = self._gateway
-        for listener in gateway.listeners.values():
-            await listener.start()
+        for name, listener in gateway.listeners.items():
+            try:
+                await listener.start()
+            except OSError as fault:
+                raise PortUnavailable(name, *self._wanted(name), fault) from fault
         if gateway.management is not None:
             await gateway.management.start()
         self._accepting = True
         self._started.set()
         listening = {name: f"{host}:{port}" for name, (host, port) in self.addresses.items()}
         log.info("gateway.started", extra=fields(**listening))
+
+    def _wanted(self, scheme: str) -> tuple[str, int | None]:
+        """Host and port the configuration asks for."""
+        settings = self._gateway.settings
+        sections: dict[str, AdapterSection] = {"m": settings.mqtt, "h": settings.http, "c": settings.coap}
+        section = sections[scheme[0]]
+        return section.host, section.port if scheme.endswith("s") else section.insecure_port
 
     def _listening(self) -> str | None:
         return None if self._accepting else "not-accepting"
@@ -113,7 +145,9 @@ class Lifecycle:
 
     def _message_log(self) -> str | None:
         gateway = self._gateway
-        return None if gateway.northbound.pending < gateway.settings.messaging.pending_max_messages else "backlog-full"
+        if gateway.northbound.pending >= gateway.settings.messaging.pending_max_messages:
+            return "backlog-full"
+        return "write-failed" if gateway.northbound.is_failing else None
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -152,9 +186,10 @@ class Lifecycle:
     async def _drain(self) -> None:
         gateway = self._gateway
         self._accepting = False
+        self._ends_at = gateway.clock.monotonic() + gateway.settings.lifecycle.drain_max_s
         for listener in gateway.listeners.values():
             listener.stop_accepting()
-        within_s = gateway.settings.lifecycle.drain_max_s * (1 - CLOSE_SHARE)
+        within_s = gateway.settings.lifecycle.drain_max_s * DRAIN_SHARE
         drains = [
             adapter.drain(within_s=within_s)
             for adapter in (gateway.mqtt, gateway.http, gateway.coap)
@@ -171,6 +206,12 @@ async def _settled(what: str, *endings: Awaitable[None]) -> None:
     for outcome in await asyncio.gather(*endings, return_exceptions=True):
         if isinstance(outcome, Exception):
             log.error("drain.failed", exc_info=outcome, extra=fields(what=what))
+
+
+def _first_of(faults: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the others: the first that is no group itself."""
+    first = faults.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _stamps(files: Sequence[Path]) -> list[tuple[int, int] | None]:

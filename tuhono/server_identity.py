@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,14 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from conf.sections import Settings
 from kernel.clock import Clock
 from kernel.log import fields
+from pki.certificates import parse_certificate
 from pki.issuance import create_authority, issue
-from pki.pem import render_certificate
+from pki.pem import certificates_in, render_certificate
 from pki.profiles import SERVER
 from pki.signers.file import FileSigner
 
 log = logging.getLogger(__name__)
 
 MADE_FOR_DAYS = 3650
+WARNED_BEFORE = timedelta(days=30)
 AUTHORITY_NAME = "ca.pem"
 CERTIFICATE_NAME = "server.pem"
 KEY_NAME = "server.key"
@@ -50,7 +53,15 @@ def server_identity(settings: Settings, clock: Clock) -> ServerIdentity:
     with _alone(folder):
         if not identity.certificate_file.exists():
             _make(folder, identity, clock)
+    _warn_before_it_ends(identity.certificate_file, clock)
     return identity
+
+
+def _warn_before_it_ends(path: Path, clock: Clock) -> None:
+    """A made certificate is not replaced by itself: devices hold on to its CA. Removing the files makes a new one."""
+    not_after = parse_certificate(certificates_in(path.read_bytes())[0]).not_after
+    if not_after - clock.now() < WARNED_BEFORE:
+        log.error("server-certificate.ends", extra=fields(certificate=str(path), not_after=not_after.isoformat()))
 
 
 def _make(folder: Path, identity: ServerIdentity, clock: Clock) -> None:

@@ -81,6 +81,11 @@ class EmbeddedNorthbound:
         """Messages submitted whose callback was not called yet."""
         return len(self._filling.callbacks) + (0 if self._writing is None else len(self._writing.callbacks))
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last batch could not be written."""
+        return self._writer.is_failing
+
     async def close(self, *, deadline_s: float) -> None:
         """Keep and acknowledge what is pending, refuse what is submitted from now on, end the thread.
 

@@ -121,6 +121,11 @@ class LogWriter:
             self._failures = 0
         return None
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last batch could not be written. Asked from other threads."""
+        return self._failures > 0
+
     def _note_failure(self, fault: Exception) -> None:
         """Once, not for every batch while the disk stays full."""
         self._failures += 1

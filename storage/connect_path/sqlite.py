@@ -84,6 +84,6 @@ class SqliteConnectPath:
     def record(self, row: AuditRow) -> None:
         self._writer.record(row)
 
-    def close(self) -> None:
-        """Write what is waiting. Blocks for as long as the last commits take."""
-        self._writer.close()
+    def close(self, *, within_s: float | None = None) -> None:
+        """Write what is waiting. Blocks for as long as the last commits take, or as given."""
+        self._writer.close(within_s=within_s)

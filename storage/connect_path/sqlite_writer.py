@@ -102,8 +102,11 @@ class SqliteWriter:
         self._recorded += 1
         self._put(row)
 
-    def close(self) -> None:
-        """Write what is waiting, then stop. Work that comes later is refused."""
+    def close(self, *, within_s: float | None = None) -> None:
+        """Write what is waiting, then stop. Work that comes later is refused.
+
+        Blocks for `within_s` at the most, by default for as long as the last commit may wait for its turn.
+        """
         if self._closed:
             return
         self._closed = True
@@ -111,7 +114,7 @@ class SqliteWriter:
         if thread is None:
             return
         self._queue.put(None)
-        thread.join(self._settings.busy_timeout_s + CLOSE_GRACE_S)
+        thread.join(self._settings.busy_timeout_s + CLOSE_GRACE_S if within_s is None else within_s)
         if thread.is_alive():
             log.error("storage.unfinished", extra=fields(waiting=self._asked - self._answered))
 
