@@ -153,7 +153,7 @@ def spoiled(good: bytes, count: int, *, seed: int) -> Iterator[bytes]:
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data) + 1)
             _WRONGS[chance.randrange(len(_WRONGS))](data, at, chance)
-        yield bytes(data)
+        yield bytes(data) or b"\0"
 
 
 def _flip(data: bytearray, at: int, chance: random.Random) -> None:
