@@ -24,7 +24,7 @@ HANDSHAKE_MAX_S = 10.0
 LIFE_MAX_S = 120.0  # from the handshake to the last answer; whoever needs longer connects again
 GOODBYE_MAX_S = 5.0  # for the answer under way when that time is over
 ACCEPT_RETRY_S = 0.1  # after the system refused to accept, out of descriptors for one
-_BACKLOG = 128
+_BACKLOG = 1024  # a burst of strangers must not make a probe wait for its SYN to be repeated
 
 MakeHandler = Callable[[], "web.RequestHandler"]
 MakeContext = Callable[[], ssl.SSLContext | None]
