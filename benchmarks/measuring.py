@@ -59,10 +59,11 @@ class Bench:
             if row.make_work is None:
                 for server in servers:
                     self._tell(f"{row.title}: {server.name}")
-                    outcome.rounds[server.name] = [Measurement(self._memory_kib(server.name, operations))]
+                    with _naming(server):
+                        outcome.rounds[server.name] = [Measurement(self._memory_kib(server.name, operations))]
             else:
                 self._rounds(outcome, row.make_work(), servers, rounds, operations)
-        except (LoadFault, ServerFailed) as fault:
+        except (LoadFault, ServerFailed, OSError) as fault:
             outcome.fault = str(fault)
             self._stop_all()  # whoever is at fault starts the next row anew
         return outcome
@@ -70,12 +71,14 @@ class Bench:
     def _rounds(self, outcome: Outcome, work: Work, servers: list[Server], rounds: int, operations: int) -> None:
         try:
             for server in servers:
-                work.prepare(self._crowd, server)
-                self._measured(work, server, max(operations // 10, 1))  # a warm-up: its figure is not used
+                with _naming(server):
+                    work.prepare(self._crowd, server)
+                    self._measured(work, server, max(operations // 10, 1))  # a warm-up: its figure is not used
             for number in range(rounds):
                 self._tell(f"{outcome.row.title}: round {number + 1} of {rounds}")
                 for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
-                    found = _told_of(server, lambda: self._measured(work, server, operations))  # noqa: B023
+                    with _naming(server):
+                        found = self._measured(work, server, operations)
                     outcome.rounds.setdefault(server.name, []).append(found)
         finally:
             work.finish()
@@ -148,10 +151,12 @@ class Bench:
             self._running.popitem()[1].stop()
 
 
-def _told_of(server: Server, measure: Callable[[], Measurement]) -> Measurement:
+@contextmanager
+def _naming(server: Server) -> Iterator[None]:
+    """A fault that the load met says whose it is."""
     try:
-        return measure()
-    except LoadFault as fault:
+        yield
+    except (LoadFault, OSError) as fault:
         raise LoadFault(f"{server.name}: {fault}") from fault
 
 

@@ -1,6 +1,7 @@
 """The programs Tuhono stands beside: mosquitto, nginx, libcoap's server, and the floor in C.
 
-Each is set to do the least it can: no log, no access log, nothing kept; and a client certificate required.
+Each requires a client certificate, keeps nothing, and is otherwise as Debian sets it up, or does less: mosquitto
+tells its log who came and went, as Tuhono does, and nginx writes no access log, as Tuhono has none.
 """
 
 import getpass
@@ -29,7 +30,7 @@ keyfile {key}
 require_certificate true
 allow_anonymous true
 persistence false
-log_dest none
+log_dest file {folder}/mosquitto.log
 """
 
 _NGINX_CONFIGURATION = """
