@@ -1,13 +1,19 @@
 """One stream of what happened: messages from the log and refusals from the audit, in the order of time.
 
 A reader's place is a pair, one position in each source, spelled `MESSAGE.AUDIT`: resuming from it loses
-nothing and repeats nothing. Bounded: at most `limit` entries of each source are held at once.
+nothing and repeats nothing. Bounded: at most a page of each source is held at once.
+
+The order between the sources is that of their clocks, as far as both can be seen: what one of two gateways
+writes late is read late. Positions never run backwards.
 """
 
 import base64
-from collections.abc import Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from kernel.clock import milliseconds
@@ -19,10 +25,14 @@ from registry.model import AuditRow
 from registry.ports import AuditRepository
 
 REFUSED = "device.refused"
+PAGE_MAX = 500  # entries of each source held at once
+REFUSALS_SUFFIX = "/refusals"  # of the cursor that remembers a consumer's place in the audit
+_Times = Callable[[int], Sequence[tuple[datetime, int]]]  # time and position of what is behind a position
+_SPELLED = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 class PlaceInvalid(Malformed):
-    """What was given is neither a position nor a time."""
+    """What was given is no position of this log."""
 
     code = "place-invalid"
 
@@ -36,6 +46,10 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.message}.{self.audit}"
+
+    def reaches(self, other: "Place") -> bool:
+        """Whether nothing between here and there is left to read."""
+        return self.message >= other.message and self.audit >= other.audit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +72,11 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """All an application needs; the payload in Base64, null where there was none."""
-        entry: dict[str, Any] = {"position": str(self.place), "time": self.moment.isoformat(), "kind": self.kind}
+        moment = self.moment.astimezone(UTC).isoformat(timespec="milliseconds")
+        entry: dict[str, Any] = {"position": str(self.place), "time": moment, "kind": self.kind}
         if self.refusal is not None:
             row = self.refusal
-            return {**entry, "tenant": row.tenant_id, "device": row.device_id, "code": row.code, **row.facts}
+            return {**row.facts, **entry, "tenant": row.tenant_id, "device": row.device_id, "code": row.code}
         assert self.message is not None
         message = self.message.message
         payload = None if message.payload is None else base64.b64encode(message.payload).decode()
@@ -77,6 +92,14 @@ class Entry:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What was read, and the place behind all that was looked at: past what is not for this reader, too."""
+
+    entries: Sequence[Entry]
+    behind: Place
+
+
 class Chronicle:
     """Reads both sources forward from a place. Blocking."""
 
@@ -84,52 +107,133 @@ class Chronicle:
         self._messages = messages
         self._audit = audit
 
-    def read(self, after: Place, *, limit: int, tenant_id: TenantId | None = None) -> Sequence[Entry]:
-        """At most `limit` entries behind the place, oldest first."""
-        kept = list(self._messages.read(after=after.message, limit=limit, tenant_id=tenant_id))
-        refusals = list(self._audit.read(after=after.audit, limit=limit, tenant_id=tenant_id, what=REFUSED))
+    def read(self, after: Place, *, limit: int = PAGE_MAX, tenant_id: TenantId | None = None) -> Page:
+        """At most `limit` entries behind the place, oldest first; none only when there are none."""
+        end = self.end()  # before reading: what is behind it was not yet there to be found
+        kept = deque(self._messages.read(after=after.message, limit=limit, tenant_id=tenant_id))
+        refusals = deque(self._audit.read(after=after.audit, limit=limit, tenant_id=tenant_id, what=REFUSED))
+        behind = Place(
+            after.message if kept else max(after.message, end.message),
+            after.audit if refusals else max(after.audit, end.audit),
+        )
         entries: list[Entry] = []
-        place = after
-        while (kept or refusals) and len(entries) < limit:
-            if not refusals or (kept and _moment(kept[0]) <= refusals[0].moment):
-                message = kept.pop(0)
-                place = Place(message.position, place.audit)
-                entries.append(Entry(place=place, moment=_moment(message), message=message))
+        for one in islice(_merged(kept, refusals, are_all_refusals=len(refusals) < limit), limit):
+            if isinstance(one, AuditRow):
+                behind = Place(behind.message, one.position)
+                entries.append(Entry(place=behind, moment=one.moment, refusal=one))
             else:
-                row = refusals.pop(0)
-                place = Place(place.message, row.position)
-                entries.append(Entry(place=place, moment=row.moment, refusal=row))
-        return entries
+                behind = Place(one.position, behind.audit)
+                entries.append(Entry(place=behind, moment=_moment(one), message=one))
+        return Page(entries=entries, behind=behind)
 
     def end(self) -> Place:
         """Behind the newest of both."""
         return Place(self._messages.last_position(), self._audit.last_position())
 
-    def place_of(self, given: str) -> Place:
-        """`MESSAGE.AUDIT`, a message position alone, or an ISO 8601 time. Raises PlaceInvalid."""
-        if given.isdigit():
-            return Place(int(given), self._audit_beside(int(given)))
-        message, dot, audit = given.partition(".")
-        if dot and message.isdigit() and audit.isdigit():
-            return Place(int(message), int(audit))
-        moment = _parse_time(given)
+    def mark(self) -> tuple[int, int]:
+        """Differs from the last answer when there may be something new to read; cheap enough to poll."""
+        return self._messages.change_mark(), self._audit.last_position()
+
+    def place_before_newest(self, count: int, *, tenant_id: TenantId | None = None) -> Place:
+        """Where the newest `count` entries begin, or all there are."""
+        end = self.end()
+        messages = _newest(self._message_times(tenant_id), end.message, count)
+        refusals = _newest(self._refusal_times(tenant_id), end.audit, count)
+        place = end
+        for _ in range(min(count, len(messages) + len(refusals))):
+            if messages and (not refusals or messages[-1][0] > refusals[-1][0]):
+                place = Place(messages.pop()[1] - 1, place.audit)
+            else:
+                place = Place(place.message, refusals.pop()[1] - 1)
+        return place
+
+    def place_of(self, position: str) -> Place:
+        """Of a position as entries bear it, or of a message's alone. Raises PlaceInvalid."""
+        spelled = _SPELLED.fullmatch(position)
+        if spelled is None:
+            raise PlaceInvalid(f"{position!r} is no position such as 12.3")
+        message, audit = int(spelled[1]), spelled[2]
+        place = Place(message, self._audit_beside(message) if audit is None else int(audit))
+        end = self.end()
+        if not end.reaches(place):
+            raise PlaceInvalid(f"position {position} is behind the newest there is, {end}: it is of another log")
+        return place
+
+    def place_at(self, moment: datetime) -> Place:
+        """Before everything that happened at or after that moment."""
         return Place(
             self._messages.first_position_since(milliseconds(moment)), self._audit.first_position_since(moment)
         )
 
+    def place_of_consumer(self, name: str) -> Place:
+        """How far the named consumer has come; the very beginning when it never said."""
+        return Place(self._messages.cursor(name), self._messages.cursor(name + REFUSALS_SUFFIX))
+
+    def commit_consumer(self, name: str, place: Place) -> None:
+        """Remember, durably, how far the named consumer has come. Raises TooManyCursors."""
+        self._messages.commit_cursor(name, place.message)
+        self._messages.commit_cursor(name + REFUSALS_SUFFIX, place.audit)
+
     def _audit_beside(self, position: int) -> int:
         """Where the audit stood when the message behind that position was kept; its end if there is none."""
+        if position == 0:
+            return 0
         behind = self._messages.read(after=position, limit=1)
         return self._audit.first_position_since(_moment(behind[0])) if behind else self._audit.last_position()
+
+    def _message_times(self, tenant_id: TenantId | None) -> _Times:
+        def read(after: int) -> Sequence[tuple[datetime, int]]:
+            kept = self._messages.read(after=after, limit=PAGE_MAX, tenant_id=tenant_id)
+            return [(_moment(message), message.position) for message in kept]
+
+        return read
+
+    def _refusal_times(self, tenant_id: TenantId | None) -> _Times:
+        def read(after: int) -> Sequence[tuple[datetime, int]]:
+            rows = self._audit.read(after=after, limit=PAGE_MAX, tenant_id=tenant_id, what=REFUSED)
+            return [(row.moment, row.position) for row in rows]
+
+        return read
+
+
+def _merged(
+    kept: deque[KeptMessage], refusals: deque[AuditRow], *, are_all_refusals: bool
+) -> Iterator[KeptMessage | AuditRow]:
+    """By time, as far as that can be told: where one page ends and its source may go on, the next read tells.
+
+    A page of messages may be cut anywhere, one of refusals at its limit only.
+    """
+    are_all_messages = not kept
+    while kept or refusals:
+        if (not kept and not are_all_messages) or (not refusals and not are_all_refusals):
+            return
+        if kept and (not refusals or _moment(kept[0]) <= refusals[0].moment):
+            yield kept.popleft()
+        else:
+            yield refusals.popleft()
+
+
+def _newest(read: _Times, last: int, count: int) -> deque[tuple[datetime, int]]:
+    """Time and position of the newest `count`. The sources read forward only: look back ever further."""
+    found: deque[tuple[datetime, int]] = deque(maxlen=count)
+    window = count
+    while count:
+        start = max(0, last - window)
+        found.clear()
+        found.extend(_up_to(read, start, last))
+        if len(found) == count or start == 0:
+            break
+        window *= 4
+    return found
+
+
+def _up_to(read: _Times, after: int, last: int) -> Iterator[tuple[datetime, int]]:
+    while after < last and (page := read(after)):
+        for moment, position in page:
+            after = position
+            if position <= last:
+                yield moment, position
 
 
 def _moment(kept: KeptMessage) -> datetime:
     return datetime.fromtimestamp(kept.message.creation_time_ms / 1000, UTC)
-
-
-def _parse_time(given: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError as fault:
-        raise PlaceInvalid(f"{given!r} is neither a position (12, 12.3) nor an ISO 8601 time") from fault
-    return moment if moment.tzinfo is not None else moment.astimezone()

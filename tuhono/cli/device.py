@@ -1,15 +1,20 @@
 """`tuhono device`: list, show, delete, enable and disable devices."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from registry.model import Credential, Device
 from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
-from tuhono.cli.output import out, print_facts, print_json, print_table
+from tuhono.cli.output import print_facts, print_json, print_table, say
+from tuhono.cli.questions import Yes, require_yes
 
-app = typer.Typer(no_args_is_help=True, help="Devices on record.")
+if TYPE_CHECKING:
+    from registry.model import Credential, Device
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Devices on record.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
 DeviceName = Annotated[str, typer.Argument(metavar="DEVICE", help="Device id.")]
@@ -17,8 +22,11 @@ DeviceName = Annotated[str, typer.Argument(metavar="DEVICE", help="Device id.")]
 
 @app.command("list")
 def list_(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """List the devices of a tenant; with --json one object a line."""
-    with desk(config, data_dir, as_json=as_json) as at:
+    """List the devices of a tenant.
+
+    With --json one object a line.
+    """
+    with desk(config, data_dir) as at:
         at.tenants.get(tenant)
         if as_json:
             for device in at.devices.all(tenant):
@@ -40,7 +48,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Show a device and what it proves itself with."""
-    with desk(config, data_dir, as_json=as_json) as at:
+    with desk(config, data_dir) as at:
+        at.tenants.get(tenant)
         found = at.devices.get(tenant, device)
         credentials = at.devices.credentials_of(found)
     if as_json:
@@ -52,8 +61,8 @@ def show(
             "device": found.device_id,
             "tenant": found.tenant_id,
             "enabled": found.is_enabled,
-            "created": status.created,
-            "updated": status.updated,
+            "created": status.created.isoformat(timespec="seconds"),
+            "updated": None if status.updated is None else status.updated.isoformat(timespec="seconds"),
             "auto-provisioned": status.auto_provisioned,
             "announced": status.notification_sent if status.auto_provisioned else None,
             "via": ", ".join(found.via),
@@ -61,28 +70,33 @@ def show(
         }
     )
     for credential in credentials:
-        print_facts({"credential": f"{credential.type} {credential.auth_id}", "usable": credential.is_enabled})
+        say()
+        print_facts({"credential": credential.type, "auth-id": credential.auth_id, "enabled": credential.is_enabled})
 
 
 @app.command()
 def delete(
     tenant: TenantName,
     device: DeviceName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Delete a device with its credentials and end its connections.
+    """Delete a device, and end its connections.
 
-    Where its CA provisions, it registers again at its next connection: disable it to keep it out.
+    Its credentials go, too. Where its CA provisions, it registers again at its next connection: disable it to keep
+    it out.
     """
-    if not yes and not as_json:
-        typer.confirm(f"Delete device {device} of tenant {tenant}?", abort=True)
-    with desk(config, data_dir, as_json=as_json) as at:
+    with desk(config, data_dir) as at:
+        at.tenants.get(tenant)
+        at.devices.get(tenant, device)
+        require_yes(f"Delete device {device} of tenant {tenant}?", yes=yes, as_json=as_json)
         at.devices.delete(tenant, device)
-    if not as_json:
-        out.print(f"deleted device {device}", markup=False)
+    if as_json:
+        print_json({"deleted": device, "tenant": tenant})
+    else:
+        say(f"deleted device {device}")
 
 
 @app.command()
@@ -97,17 +111,18 @@ def enable(
 def disable(
     tenant: TenantName, device: DeviceName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
-    """Keep a device out and end its connections."""
+    """Keep a device out, and end its connections."""
     _switch(tenant, device, False, as_json, config, data_dir)
 
 
 def _switch(tenant: str, device: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
-    with desk(config, data_dir, as_json=as_json) as at:
+    with desk(config, data_dir) as at:
+        at.tenants.get(tenant)
         at.devices.set_enabled(tenant, device, enabled=enabled)
         if as_json:
             print_json(_as_json(at.devices.get(tenant, device)))
     if not as_json:
-        out.print(f"{'enabled' if enabled else 'disabled'} device {device}", markup=False)
+        say(f"{'enabled' if enabled else 'disabled'} device {device}")
 
 
 def _as_json(device: Device) -> dict[str, Any]:

@@ -1,18 +1,49 @@
-"""The command `tuhono`: one subcommand a job. `--help` on each says what it does and how it ends."""
+"""The command `tuhono`: one subcommand a job. `--help` on each says what it does and how it ends.
 
+Commands import what they need when they run: `--help`, completion and `tuhono ca` never load the gateway.
+"""
+
+import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tuhono.cli import ca, demo, device, explain, maintenance, serve, tail, tenant
+from tuhono.cli.faults import ended
+
+
+class Program(TyperGroup):
+    """The root command. Every fault of every command is told here."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        words = sys.argv[1:] if args is None else list(args)
+        prepare_streams()
+        run = super().main
+        sys.exit(ended(lambda: run(words, *rest, **{**extra, "standalone_mode": False}), as_json="--json" in words))
+
+
+def prepare_streams() -> None:
+    """A terminal without our letters, or no output at all, is no reason to fail."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
 
 app = typer.Typer(
     name="tuhono",
+    cls=Program,
     no_args_is_help=True,
     help="The gateway that lets a device's first connection be its registration.",
+    epilog="Exit status: 0 done; 1 not done, and why is said; 2 the command or the configuration is wrong.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,  # plain help: options and their meaning side by side, also in 80 columns
+    pretty_exceptions_enable=False,
 )
 app.command()(serve.serve)
 app.command()(demo.demo)

@@ -1,31 +1,51 @@
-"""How commands print: facts and tables for people, JSON for scripts; text made by devices stays text."""
+"""How commands print: facts and tables for people, JSON for scripts; text made by devices stays text.
+
+Rich is imported when something is printed in colour on a terminal, and not before: every command starts
+faster without it.
+"""
+
+from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
-from rich.console import Console
-
-REFUSED_STATUS = 1  # the command was understood and could not be done
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def fail(sentence: str, code: str, *, as_json: bool = False) -> NoReturn:
-    """Print what is wrong and end the command."""
-    if as_json:
-        sys.stderr.write(json.dumps({"error": code, "detail": sentence}) + "\n")
+@cache
+def terminal() -> Console:
+    """Standard output with colours and styles, wrapped by the terminal and not by us."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """Whether somebody looks at it who has not asked for plain text."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def say(text: str = "", *, style: str = "") -> None:
+    """One line on standard output, in colour where that is a terminal."""
+    if style and is_colourful(sys.stdout):
+        terminal().print(text, style=style, markup=False)
     else:
-        err.print(f"error: {sentence} ({code})", style="red", markup=False)
-    raise typer.Exit(REFUSED_STATUS)
+        sys.stdout.write(text + "\n")
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """One JSON document on one line of standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=True, default=str) + "\n")
+    sys.stdout.write(as_json(value) + "\n")
+
+
+def as_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """In ASCII, so that no reader's encoding matters."""
+    return json.dumps(value, ensure_ascii=True, default=str)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
@@ -33,19 +53,19 @@ def print_facts(facts: Mapping[str, object]) -> None:
     known = {name: fact for name, fact in facts.items() if fact is not None and fact not in ("", [])}
     width = max((len(name) for name in known), default=0)
     for name, fact in known.items():
-        out.print(f"{name:<{width}}  {shown(fact)}", markup=False)
+        say(f"{name:<{width}}  {shown(fact)}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
     """Rows under their columns, nothing cut off, or a sentence where there are none."""
     if not rows:
-        out.print(empty, markup=False)
+        say(empty)
         return
     cells = [[shown(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    out.print(_line(columns, widths), style="bold", markup=False)
+    say(_line(columns, widths), style="bold")
     for row in cells:
-        out.print(_line(row, widths), markup=False)
+        say(_line(row, widths))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

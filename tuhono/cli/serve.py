@@ -1,33 +1,36 @@
 """`tuhono serve`: run the gateway until it is told to stop."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
-import uvloop
+from tuhono.cli.context import ConfigFile, DataDir, settings_of
 
-from conf.sections import Settings
-from kernel.clock import SystemClock
-from kernel.log import configure
-from tuhono.cli.context import ConfigFile, DataDir, faults_told, settings_of
-from tuhono.compose import build_gateway
-from tuhono.domain import open_databases
-from tuhono.lifecycle import Lifecycle, prepare_process
+if TYPE_CHECKING:
+    from conf.sections import Settings
 
 
 def serve(config: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """Serve devices until SIGTERM or Ctrl-C. SIGHUP reads the certificate files again.
+    """Serve devices until SIGTERM or Ctrl-C.
 
-    Without a configuration: MQTT on 8883, HTTP on 8443, CoAP on 5684, all over TLS; management on
-    127.0.0.1:28443; data in ./data.
+    SIGHUP reads the certificate files again. Without a configuration: MQTT on 8883, HTTP on 8443, CoAP on 5684, all
+    over TLS; management on 127.0.0.1:28443; data in ./data.
     """
-    with faults_told():
-        settings = settings_of(config, data_dir)
-        start_logging(settings)
-        prepare_process()
-        uvloop.run(_serve(settings))
+    import uvloop
+
+    from tuhono.lifecycle import prepare_process
+
+    settings = settings_of(config, data_dir)
+    start_logging(settings)
+    prepare_process()
+    uvloop.run(_serve(settings))
 
 
 def start_logging(settings: Settings, *, level: str | None = None) -> None:
     """Records to standard error, as the settings say; from that level on, where one is given."""
+    from kernel.log import configure
+
     as_json = None if settings.log.format == "auto" else settings.log.format == "json"
     configure(level or settings.log.level, as_json=as_json)
     for foreign in ("asyncio", "alembic", "aiohttp.access"):
@@ -35,6 +38,11 @@ def start_logging(settings: Settings, *, level: str | None = None) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    from kernel.clock import SystemClock
+    from tuhono.compose import build_gateway
+    from tuhono.domain import open_databases
+    from tuhono.lifecycle import Lifecycle
+
     clock = SystemClock()
     store = open_databases(settings, clock)
     try:

@@ -1,60 +1,84 @@
 """`tuhono tenant`: create, show, list, delete tenants, and say whose devices they trust."""
 
-import base64
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pki.certificates import parse_certificate
-from pki.pem import certificates_in
-from tenant.administration import AnchorChoices
-from tenant.model import Tenant, TrustAnchor
 from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
-from tuhono.cli.output import fail, out, print_facts, print_json, print_table
+from tuhono.cli.output import print_facts, print_json, print_table, say
+from tuhono.cli.questions import Yes, require_yes
 
-app = typer.Typer(no_args_is_help=True, help="Tenants, and the CAs whose devices they trust.")
+if TYPE_CHECKING:
+    from tenant.model import Tenant
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Tenants, and the CAs whose devices they trust.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
 
 
 @app.command()
 def create(
-    tenant: Annotated[str | None, typer.Argument(help="Tenant id; default: a random one.")] = None,
-    alias: Annotated[str | None, typer.Option(help="Host label that names the tenant in SNI.")] = None,
-    max_devices: Annotated[int | None, typer.Option(help="Devices it may have; -1 is no limit.")] = None,
+    tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Tenant id; default: a random one.")] = None,
+    alias: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Host label that names the tenant in SNI, as its id does.")
+    ] = None,
+    max_devices: Annotated[int | None, typer.Option(metavar="N", help="Devices it may have; -1 is no limit.")] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it switched off.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Create a tenant. It trusts nobody until `tuhono tenant trust` names a CA."""
-    with desk(config, data_dir, as_json=as_json, make=True) as at:
+    """Create a tenant.
+
+    It trusts nobody until `tuhono tenant trust` names a CA.
+    """
+    with desk(config, data_dir, make=True) as at:
         made = at.tenants.create(tenant, alias=alias, enabled=not disabled, devices_max=max_devices)
     if as_json:
         print_json(_as_json(made))
     else:
-        out.print(f"created tenant {made.tenant_id}", markup=False)
+        say(f"created tenant {made.tenant_id}")
 
 
 @app.command()
 def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Show a tenant and its trust anchors."""
-    with desk(config, data_dir, as_json=as_json) as at:
+    from tuhono.cli.trust import anchor_json
+
+    with desk(config, data_dir) as at:
         found = at.tenants.get(tenant)
     if as_json:
         print_json(_as_json(found))
         return
-    print_facts({"tenant": found.tenant_id, "enabled": found.enabled, "alias": found.alias, "created": found.created})
+    limits = found.registration_limits
+    print_facts(
+        {
+            "tenant": found.tenant_id,
+            "enabled": found.enabled,
+            "alias": found.alias,
+            "trust anchor group": found.trust_anchor_group,
+            "max devices": None if limits is None or limits.max_devices < 0 else limits.max_devices,
+            "created": None if found.created is None else found.created.isoformat(timespec="seconds"),
+        }
+    )
+    if not found.trust_anchors:
+        say("it trusts nobody yet: `tuhono tenant trust` names a CA")
     for anchor in found.trust_anchors:
-        out.print()
-        print_facts({name.replace("-", " "): fact for name, fact in _anchor_json(anchor).items() if name != "cert"})
+        facts = {name.replace("-", " "): fact for name, fact in anchor_json(anchor).items() if name != "cert"}
+        say()
+        print_facts({"trust anchor": facts.pop("id"), **facts})
 
 
 @app.command("list")
 def list_(as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """List all tenants."""
-    with desk(config, data_dir, as_json=as_json) as at:
+    """List all tenants.
+
+    With --json one object a line.
+    """
+    with desk(config, data_dir) as at:
         if as_json:
             for tenant in at.tenants.all():
                 print_json(_as_json(tenant))
@@ -65,19 +89,20 @@ def list_(as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir 
 
 @app.command()
 def delete(
-    tenant: TenantName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
+    tenant: TenantName, yes: Yes = False, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
-    """Delete a tenant with all its devices and credentials, and end its connections."""
-    if not yes and not as_json:
-        typer.confirm(f"Delete tenant {tenant} with all its devices?", abort=True)
-    with desk(config, data_dir, as_json=as_json) as at:
+    """Delete a tenant, and end its connections.
+
+    All its devices and their credentials go with it.
+    """
+    with desk(config, data_dir) as at:
+        at.tenants.get(tenant)
+        require_yes(f"Delete tenant {tenant} with all its devices?", yes=yes, as_json=as_json)
         at.tenants.delete(tenant)
-    if not as_json:
-        out.print(f"deleted tenant {tenant}", markup=False)
+    if as_json:
+        print_json({"deleted": tenant})
+    else:
+        say(f"deleted tenant {tenant}")
 
 
 @app.command()
@@ -88,7 +113,7 @@ def enable(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = Non
 
 @app.command()
 def disable(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """Keep all of a tenant's devices out, and end their connections."""
+    """Keep a tenant's devices out, and end their connections."""
     _switch(tenant, False, as_json, config, data_dir)
 
 
@@ -96,93 +121,91 @@ def disable(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = No
 def trust(
     tenant: TenantName,
     ca: Annotated[
-        str, typer.Argument(metavar="CA", help="PEM file of a CA; with --remove also its id or fingerprint.")
+        str,
+        typer.Argument(metavar="CA", help="File of the CA's certificate; with --remove also its id or fingerprint."),
     ],
     remove: Annotated[bool, typer.Option("--remove", help="Stop trusting it; its live connections end.")] = False,
     anchor_id: Annotated[
-        str | None, typer.Option("--id", help="Id of the trust anchor; default: a random one.")
+        str | None, typer.Option("--id", metavar="ID", help="Id of the trust anchor; default: a random one.")
     ] = None,
     auto_provision: Annotated[
-        bool, typer.Option("--auto-provision", help="Register unknown devices of this CA at their first connection.")
-    ] = False,
-    as_gateway: Annotated[bool, typer.Option("--as-gateway", help="Register them as gateways.")] = False,
+        bool | None,
+        typer.Option(
+            "--auto-provision/--no-auto-provision", help="Register unknown devices of this CA when they first connect."
+        ),
+    ] = None,
+    as_gateway: Annotated[
+        bool | None, typer.Option("--as-gateway/--no-as-gateway", help="Register them as gateways.")
+    ] = None,
     device_id_template: Annotated[
-        str | None, typer.Option(help="Their device id, for example 'sensor-{{subject-cn}}'; default: a random one.")
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Their device id, such as 'sensor-{{subject-cn}}'; '' for a random one, the default.",
+        ),
     ] = None,
     auth_id_template: Annotated[
-        str | None, typer.Option(help="What identifies a device, for example '{{subject-cn}}'; default: its subject.")
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="What tells devices apart, such as '{{subject-cn}}'; '' for the subject, the default.",
+        ),
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Devices it may provision per second; 0 is no limit.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Devices it may register a second; 0 is no limit.")
+    ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Trust the devices of a CA, or with --remove no longer. In force at the next handshake.
+    """Trust the devices of a CA, or stop doing so.
 
-    Naming a CA that is listed already, with its --id, changes what it may do.
+    In force at the next handshake, in every process. A CA that is listed already keeps what no option names: to
+    change it, name it and give the option.
     """
-    with desk(config, data_dir, as_json=as_json) as at:
+    from tuhono.cli import trust as work
+
+    options = work.Options(
+        anchor_id=anchor_id,
+        auto_provision=auto_provision,
+        as_gateway=as_gateway,
+        device_id_template=device_id_template,
+        auth_id_template=auth_id_template,
+        rate=rate,
+    )
+    if remove and options != work.Options():
+        raise typer.BadParameter("--remove takes no other option of the trust anchor")
+    with desk(config, data_dir) as at:
         if remove:
-            anchor = at.tenants.distrust(tenant, _fingerprint(ca) if Path(ca).is_file() else ca)
+            anchor = work.distrust(at.tenants, tenant, ca)
         else:
-            choices = AnchorChoices(
-                may_auto_provision=auto_provision,
-                provisions_gateways=as_gateway,
-                device_id_template=device_id_template,
-                auth_id_template=auth_id_template,
-                provisioning_per_s_max=rate,
-            )
-            anchor = at.tenants.trust(tenant, _one_certificate(ca), anchor_id, choices)
+            anchor = work.trust(at.tenants, tenant, Path(ca), options)
     if as_json:
-        print_json(_anchor_json(anchor))
-        return
-    verb = "no longer trusts" if remove else "trusts"
-    out.print(f"tenant {tenant} {verb} {anchor.authority.subject_dn} (trust anchor {anchor.anchor_id})", markup=False)
-    if not remove and not anchor.may_auto_provision:
-        out.print("unknown devices of this CA are refused; --auto-provision registers them", markup=False)
+        print_json(work.anchor_json(anchor))
+    else:
+        for line in work.sentences(tenant, anchor, removed=remove, now=at.clock.now()):
+            say(line)
 
 
 def _switch(tenant: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
-    with desk(config, data_dir, as_json=as_json) as at:
+    with desk(config, data_dir) as at:
         changed = at.tenants.set_enabled(tenant, enabled=enabled)
     if as_json:
         print_json(_as_json(changed))
     else:
-        out.print(f"{'enabled' if enabled else 'disabled'} tenant {tenant}", markup=False)
+        say(f"{'enabled' if enabled else 'disabled'} tenant {tenant}")
 
 
-def _one_certificate(path: str) -> bytes:
-    found = certificates_in(Path(path).read_bytes())
-    if len(found) != 1:
-        fail(f"{path} holds {len(found)} certificates; a trust anchor is one CA, in one file", "one-certificate-wanted")
-    return found[0]
+def _as_json(tenant: Tenant) -> dict[str, object]:
+    from tuhono.cli.trust import anchor_json
 
-
-def _fingerprint(path: str) -> str:
-    return parse_certificate(_one_certificate(path)).fingerprint_hex
-
-
-def _as_json(tenant: Tenant) -> dict[str, Any]:
+    limits = tenant.registration_limits
     return {
         "id": tenant.tenant_id,
         "enabled": tenant.enabled,
         "alias": tenant.alias,
+        "trust-anchor-group": tenant.trust_anchor_group,
+        "registration-limits": None if limits is None else {"max-devices": limits.max_devices},
         "created": None if tenant.created is None else tenant.created.isoformat(),
-        "trusted-ca": [_anchor_json(anchor) for anchor in tenant.trust_anchors],
-    }
-
-
-def _anchor_json(anchor: TrustAnchor) -> dict[str, Any]:
-    authority = anchor.authority
-    der = authority.certificate_der
-    return {
-        "id": anchor.anchor_id,
-        "subject-dn": authority.subject_dn,
-        "not-before": authority.not_before.isoformat(),
-        "not-after": authority.not_after.isoformat(),
-        "auto-provisioning-enabled": anchor.may_auto_provision,
-        "auto-provision-as-gateway": anchor.provisions_gateways,
-        "auto-provisioning-device-id-template": anchor.device_id_template,
-        "auth-id-template": anchor.auth_id_template,
-        "cert": None if der is None else base64.b64encode(der).decode(),
+        "trusted-ca": [anchor_json(anchor) for anchor in tenant.trust_anchors],
     }
