@@ -17,7 +17,7 @@ from conf.storage import StorageSettings
 from registry.errors import StorageUnavailable
 from storage.errors import StorageForeign, StorageTooNew
 from storage.migrations.history import LATEST, REVISIONS
-from storage.sqlite import connect_reader, connect_writer, unavailable
+from storage.sqlite import connect_reader, connect_writer
 
 DATABASE_FILE = "registry.db"
 _LOCK_POLL_S = 0.02
@@ -54,7 +54,7 @@ def open_database(path: Path, settings: StorageSettings) -> Database:
             with _locked(path, settings.busy_timeout_s):
                 before = _migrated(connection, path)
     except (sqlite3.Error, OSError) as fault:
-        raise unavailable(fault) from fault
+        raise StorageUnavailable(f"cannot open {path}: {fault}") from fault
     return Database(path=path, settings=settings, revision=LATEST, migrated_from=before)
 
 
