@@ -22,6 +22,7 @@ from tenant.ports import TenantRepository
 ALIAS_PATTERN = re.compile(r"[a-z0-9-]+")
 ALIAS_MAX_CHARS = 63  # a host label
 ANCHOR_ID_MAX_CHARS = 256
+GROUP_MAX_CHARS = 256
 ANCHORS_MAX = 100  # of one tenant: each is tried when a chain is judged
 PAGE_TENANTS = 200
 CONCURRENT_EDITS_MAX = 5  # times an edit is done again because another one was faster
@@ -47,7 +48,13 @@ class TenantAdministration:
         self._clock = clock
 
     def create(
-        self, tenant_id: str | None, *, alias: str | None = None, enabled: bool = True, devices_max: int | None = None
+        self,
+        tenant_id: str | None,
+        *,
+        alias: str | None = None,
+        enabled: bool = True,
+        devices_max: int | None = None,
+        trust_anchor_group: str | None = None,
     ) -> Tenant:
         """A tenant without trust anchors. Raises TenantInvalid, TenantExists, AliasTaken."""
         chosen = generate_id() if tenant_id is None else tenant_id
@@ -57,10 +64,14 @@ class TenantAdministration:
             raise TenantInvalid(f"alias {alias!r} is not a host label of at most {ALIAS_MAX_CHARS} of a-z, 0-9 and '-'")
         if devices_max is not None and devices_max < -1:
             raise TenantInvalid(f"registration-limits.max-devices {devices_max} is below -1")
+        group = trust_anchor_group
+        if group is not None and not (0 < len(group) <= GROUP_MAX_CHARS and group.isprintable()):
+            raise TenantInvalid(f"trust anchor group {group!r} is not 1 to {GROUP_MAX_CHARS} printable characters")
         tenant = Tenant(
             tenant_id=TenantId(chosen),
             enabled=enabled,
             alias=alias,
+            trust_anchor_group=group,
             registration_limits=None if devices_max is None else RegistrationLimits(max_devices=devices_max),
             created=self._clock.now(),
             version=generate_id(),

@@ -47,8 +47,9 @@ def is_refused(report: dict[str, Any]) -> bool:
 
 def print_report(report: dict[str, Any]) -> None:
     """For people: the certificate, the anchors, the checks, and the outcome last."""
-    print_facts(report["certificate"])
-    say()
+    if report["certificate"]:
+        print_facts(report["certificate"])
+        say()
     if report["certificate"] and not report["anchors"]:
         say("no tenant lists a CA by any of the issuers' names")
     for anchor in report["anchors"]:

@@ -21,11 +21,17 @@ TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
 
 @app.command()
 def create(
-    tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Tenant id; default: a random one.")] = None,
+    tenant: Annotated[str | None, typer.Argument(metavar="TENANT", help="Tenant id; default: a random one.")] = None,
     alias: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Host label that names the tenant in SNI, as its id does.")
     ] = None,
     max_devices: Annotated[int | None, typer.Option(metavar="N", help="Devices it may have; -1 is no limit.")] = None,
+    trust_anchor_group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP", help="Tenants of one group may trust the same CA; their devices name the tenant in SNI."
+        ),
+    ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it switched off.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
@@ -36,7 +42,13 @@ def create(
     It trusts nobody until `tuhono tenant trust` names a CA.
     """
     with desk(config, data_dir, make=True) as at:
-        made = at.tenants.create(tenant, alias=alias, enabled=not disabled, devices_max=max_devices)
+        made = at.tenants.create(
+            tenant,
+            alias=alias,
+            enabled=not disabled,
+            devices_max=max_devices,
+            trust_anchor_group=trust_anchor_group,
+        )
     if as_json:
         print_json(_as_json(made))
     else:
