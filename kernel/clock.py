@@ -10,10 +10,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two readings of time. Neither ever blocks."""
+    """Readings of time. None ever blocks."""
 
     def now(self) -> datetime:
         """Wall time, aware, UTC."""
+        ...
+
+    def now_ms(self) -> int:
+        """The same in milliseconds since the epoch, rounded down."""
         ...
 
     def monotonic(self) -> float:
@@ -24,11 +28,13 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock."""
 
+    monotonic = staticmethod(time.monotonic)  # bound as it is: asked several times for every message
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
 
 class ManualClock:
@@ -40,6 +46,9 @@ class ManualClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def now_ms(self) -> int:
+        return milliseconds(self._now)
 
     def monotonic(self) -> float:
         return self._monotonic

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from kernel.ids import DeviceId, TenantId
@@ -12,7 +12,7 @@ PROVISIONING_NOTIFICATION = "application/vnd.eclipse-hono-device-provisioning-no
 OCTET_STREAM = "application/octet-stream"
 
 
-class MessageKind(Enum):
+class MessageKind(StrEnum):  # of strings: a plain Enum hashes in Python, and this is a key for every message
     """Which channel a message belongs to (hono-adapters 5.1)."""
 
     TELEMETRY = "telemetry"

@@ -6,49 +6,44 @@ from messaging.message import MessageKind
 
 SERIES_REMEMBERED_MAX = 10_000  # label sets kept at hand; beyond, they are found again in Meters
 
+FORWARDED = "forwarded"
+UNPROCESSABLE = "unprocessable"  # the device asked for something it may not have
+UNDELIVERABLE = "undeliverable"  # the engine did not hold the message
+
+Series = tuple[Summary, Summary]  # payload bytes; seconds from decoding to the engine's word
+
 
 class UploadMeters:
-    """Payload bytes and processing time of uploads, by tenant, kind, status and QoS."""
+    """Payload bytes and processing time of uploads, by adapter, tenant, kind, status and QoS."""
 
     def __init__(self, *, meters: Meters) -> None:
         self._meters = meters
-        self._payloads: dict[tuple[str, TenantId, MessageKind, str], Summary] = {}
-        self._durations: dict[tuple[str, TenantId, MessageKind, str, int], Summary] = {}
+        self._series: dict[tuple[str, TenantId, MessageKind, str, int], Series] = {}
 
-    def count(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, payload_bytes: int) -> None:
-        """One upload of that many bytes. `status`: forwarded, unprocessable, undeliverable."""
-        key = (adapter, tenant_id, kind, status)
-        summary = self._payloads.get(key)
-        if summary is None:
-            summary = self._meters.summary(
-                "hono_telemetry_payload_bytes",
-                "payload bytes of uploads",
-                component_type="adapter",
-                component_name=adapter,
-                tenant=tenant_id,
-                type=kind.value,
-                status=status,
-            )
-            if len(self._payloads) < SERIES_REMEMBERED_MAX:
-                self._payloads[key] = summary
-        summary.observe(payload_bytes)
-
-    def time(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, qos: int, seconds: float) -> None:
-        """How long one upload took from its decoding to the engine's word."""
+    def series(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, qos: int) -> Series:
+        """Where one upload is to be observed. `status`: FORWARDED, UNPROCESSABLE, UNDELIVERABLE."""
         key = (adapter, tenant_id, kind, status, qos)
-        summary = self._durations.get(key)
-        if summary is None:
-            summary = self._meters.summary(
-                "hono_telemetry_processing_duration_seconds",
-                "seconds until an upload was kept",
-                component_type="adapter",
-                component_name=adapter,
-                tenant=tenant_id,
-                type=kind.value,
-                status=status,
-                qos=str(qos),
-                ttd="none",
-            )
-            if len(self._durations) < SERIES_REMEMBERED_MAX:
-                self._durations[key] = summary
-        summary.observe(seconds)
+        found = self._series.get(key)
+        if found is None:
+            found = self._find(adapter, tenant_id, kind, status, qos)
+            if len(self._series) < SERIES_REMEMBERED_MAX:
+                self._series[key] = found
+        return found
+
+    def _find(self, adapter: str, tenant_id: TenantId, kind: MessageKind, status: str, qos: int) -> Series:
+        labels = {
+            "component_type": "adapter",
+            "component_name": adapter,
+            "tenant": tenant_id,
+            "type": kind.value,
+            "status": status,
+        }
+        payload = self._meters.summary("hono_telemetry_payload_bytes", "payload bytes of uploads", **labels)
+        duration = self._meters.summary(
+            "hono_telemetry_processing_duration_seconds",
+            "seconds until an upload was kept",
+            **labels,
+            qos=str(qos),
+            ttd="none",
+        )
+        return payload, duration

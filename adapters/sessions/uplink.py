@@ -20,9 +20,9 @@ from adapters.sessions.errors import (
     ShuttingDown,
     TooManyUploadsWaiting,
 )
-from adapters.sessions.measure import UploadMeters
+from adapters.sessions.measure import FORWARDED, UNDELIVERABLE, UNPROCESSABLE, UploadMeters
 from adapters.sessions.session import Session
-from kernel.clock import Clock, milliseconds
+from kernel.clock import Clock
 from kernel.errors import Refused, TuhonoError, Unavailable
 from kernel.ids import DeviceId, TenantId
 from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, DeviceMessage, MessageKind
@@ -186,17 +186,14 @@ class Uplink:
         device_id: DeviceId,
         device_defaults: Mapping[str, Any],
     ) -> DeviceMessage:
-        defaults: Mapping[str, Any] = {}
-        if self._defaults_enabled and (tenant.defaults or device_defaults):
-            defaults = {**tenant.defaults, **device_defaults}
-        if upload.kind is MessageKind.EVENT:
-            ttl_ms = event_ttl_ms(tenant.resource_limits, defaults, upload.ttl_s)
-        else:
-            ttl_ms = telemetry_ttl_ms(tenant.resource_limits, defaults, upload.qos)
-        left_out = NOT_DEFAULTS[upload.kind]
-        properties: dict[str, Any] = {name: defaults[name] for name in defaults if name not in left_out}
-        properties["orig_adapter"] = session.adapter
-        properties["orig_address"] = upload.orig_address
+        properties: dict[str, Any] = {"orig_adapter": session.adapter, "orig_address": upload.orig_address}
+        content_type, ttl_ms = upload.content_type, None
+        if tenant.defaults or device_defaults or tenant.resource_limits is not None or upload.ttl_s is not None:
+            defaults = {**tenant.defaults, **device_defaults} if self._defaults_enabled else {}
+            left_out = NOT_DEFAULTS[upload.kind]
+            properties = {**{name: defaults[name] for name in defaults if name not in left_out}, **properties}
+            content_type = content_type or _default_content_type(defaults)
+            ttl_ms = _ttl_ms(upload, tenant, defaults)
         if upload.retain:
             properties["x-opt-retain"] = True
         return DeviceMessage(
@@ -205,8 +202,8 @@ class Uplink:
             kind=upload.kind,
             qos=upload.qos,
             payload=upload.payload,
-            content_type=upload.content_type or _default_content_type(defaults),
-            creation_time_ms=milliseconds(self._clock.now()),
+            content_type=content_type or OCTET_STREAM,
+            creation_time_ms=self._clock.now_ms(),
             ttl_ms=ttl_ms,
             properties=properties,
         )
@@ -214,17 +211,19 @@ class Uplink:
     def _settled(
         self, adapter: str, message: DeviceMessage, started: float, done: Done, fault: Unavailable | None
     ) -> None:
-        status = "forwarded" if fault is None else "undeliverable"
-        self._meters.count(adapter, message.tenant_id, message.kind, status, len(message.payload or b""))
-        self._meters.time(
-            adapter, message.tenant_id, message.kind, status, message.qos, self._clock.monotonic() - started
-        )
+        status = FORWARDED if fault is None else UNDELIVERABLE
+        payload, duration = self._meters.series(adapter, message.tenant_id, message.kind, status, message.qos)
+        payload.count += 1
+        payload.total += len(message.payload or b"")
+        duration.count += 1
+        duration.total += self._clock.monotonic() - started
         done(fault)
 
     def _refuse(self, session: Session, upload: Upload, fault: TuhonoError, done: Done) -> None:
         tenant_id = session.tenant_id or TenantId("")
-        status = "unprocessable" if isinstance(fault, Refused) else "undeliverable"
-        self._meters.count(session.adapter, tenant_id, upload.kind, status, len(upload.payload or b""))
+        status = UNPROCESSABLE if isinstance(fault, Refused) else UNDELIVERABLE
+        payload, _ = self._meters.series(session.adapter, tenant_id, upload.kind, status, upload.qos)
+        payload.observe(len(upload.payload or b""))
         done(fault)
 
 
@@ -247,9 +246,15 @@ def _require_content_type(upload: Upload) -> None:
         raise ContentTypeMissing("an empty payload came without a content type")
 
 
-def _default_content_type(defaults: Mapping[str, Any]) -> str:
+def _default_content_type(defaults: Mapping[str, Any]) -> str | None:
     given = defaults.get("content-type")
-    return given if isinstance(given, str) else OCTET_STREAM
+    return given if isinstance(given, str) else None
+
+
+def _ttl_ms(upload: Upload, tenant: Tenant, defaults: Mapping[str, Any]) -> int | None:
+    if upload.kind is MessageKind.EVENT:
+        return event_ttl_ms(tenant.resource_limits, defaults, upload.ttl_s)
+    return telemetry_ttl_ms(tenant.resource_limits, defaults, upload.qos)
 
 
 def _looked_up(session: Session, task: asyncio.Task[None]) -> None:
