@@ -44,8 +44,9 @@ class StreamHandler(Protocol):
         """Some plain bytes, in order, at least one."""
         ...
 
-    def ended(self) -> None:
-        """The peer will send no more. The stream closes when this returns, unless it wrote and closed itself."""
+    def ended(self) -> bool:
+        """The peer will send no more; it may still read. True: the handler has more to say and will close the
+        stream itself, within a time of its own. False: the stream closes when this returns."""
         ...
 
     def lost(self, fault: Exception | None) -> None:

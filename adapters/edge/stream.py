@@ -192,9 +192,10 @@ class SocketStream:
         self._has_ended = True
         self._loop.remove_reader(self._fd)
         self._corked = []
-        handler.ended()
+        has_more_to_say = handler.ended()
         self._uncork()
-        self.close()
+        if not has_more_to_say:
+            self.close()
 
     def _uncork(self) -> None:
         """The handler has returned: what it wrote goes out as one, then the goodbye if it closed."""

@@ -107,8 +107,12 @@ class HttpConnection:
         elif self._reader.held_bytes > HELD_MAX_BYTES:
             self._stream.abort()
 
-    def ended(self) -> None:
-        """Nothing to do: the stream closes, and `lost` follows."""
+    def ended(self) -> bool:
+        """Answer what has come, then close: a client may say goodbye and go on reading."""
+        if self._phase is READING:  # what is read in part stays so, and is not answered
+            self._phase = CLOSING
+            self._settle()
+        return self._phase is CLOSING and bool(self._queue.exchanges)
 
     def lost(self, fault: Exception | None) -> None:
         self._phase = GONE

@@ -45,8 +45,8 @@ class MqttShell:
     """The StreamHandler of one connection. An idle one has no task, no timer and no buffer."""
 
     __slots__ = (
-        "_adapter", "_closing", "_connection", "_decoder", "_is_paused", "_is_pumping", "_is_retired", "_opened_at",
-        "_out", "_session", "_stream", "client_id", "due_second", "is_flush_due",
+        "_adapter", "_closing", "_connection", "_decoder", "_has_ended", "_is_paused", "_is_pumping", "_is_retired",
+        "_opened_at", "_out", "_session", "_stream", "client_id", "due_second", "is_flush_due",
     )  # fmt: skip
 
     def __init__(self, adapter: MqttAdapter) -> None:
@@ -63,6 +63,7 @@ class MqttShell:
         self._is_pumping = False
         self._is_paused = False
         self._is_retired = False
+        self._has_ended = False  # the device sends no more, and waits for what it sent to be taken
         self.client_id = ""
         self.due_second = UNSCHEDULED
         self.is_flush_due = False
@@ -84,8 +85,13 @@ class MqttShell:
             self._is_paused = True
             stream.pause_reading()
 
-    def ended(self) -> None:
+    def ended(self) -> bool:
+        """What was sent right behind CONNECT is for a device that may yet be let in [MQTT-3.1.4]."""
+        if self._connection.state == states.ADMITTING and self._decoder.held_bytes:
+            self._has_ended = True
+            return True
         self._leave("closed-by-peer")
+        return False
 
     def lost(self, fault: Exception | None) -> None:
         self._leave("lost", fault)
@@ -224,6 +230,8 @@ class MqttShell:
             return
         self._adapter.watch(self, connection.deadline)
         self.flush()
+        if self._has_ended and self._stream is not None:
+            self._hang_up("closed-by-peer")
 
     def _refuse(self, error: Exception) -> None:
         refusal = refusals.connect_refusal(error)

@@ -74,6 +74,7 @@ class Recorder:
     """A stream handler that keeps everything; `answer` makes of received bytes what is written back."""
 
     def __init__(self, *, answer: Callable[[bytes], bytes] = lambda data: data) -> None:
+        self.has_more_to_say = False  # when the peer has said goodbye
         self.stream: Stream | None = None
         self.received_bytes = bytearray()
         self.chunks = 0
@@ -90,8 +91,9 @@ class Recorder:
         assert self.stream is not None
         self.stream.write(self._answer(data))
 
-    def ended(self) -> None:
+    def ended(self) -> bool:
         self.has_ended = True
+        return self.has_more_to_say
 
     def lost(self, fault: Exception | None) -> None:
         self.losses.append(fault)

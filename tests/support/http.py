@@ -166,9 +166,9 @@ class Device:
         self._handler.received(data)
 
     def finish(self) -> None:
-        """Send no more; the stream closes on it, as edge streams do."""
-        self._handler.ended()
-        self.hang_up()
+        """Send no more; the stream closes on it unless the handler will, as edge streams do."""
+        if not self._handler.ended():
+            self.hang_up()
 
     def hang_up(self) -> None:
         if not self._is_lost.is_set():
