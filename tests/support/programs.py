@@ -1,7 +1,8 @@
 """Runs a program nobody here wrote, to its end, and keeps what it said."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -17,26 +18,16 @@ class Ran:
         return words in self.said
 
 
-def run(*words: object, stdin: bytes = b"", within_s: float = 30.0) -> Ran:
-    """Raises TimeoutExpired where it does not end by itself."""
-    ran = subprocess.run([str(word) for word in words], input=stdin, capture_output=True, timeout=within_s, check=False)
+def run(
+    *words: object, stdin: bytes = b"", within_s: float = 30.0, environment: Mapping[str, object] | None = None
+) -> Ran:
+    """Its input ends with `stdin`; `environment` is added to ours. Raises TimeoutExpired where it does not end."""
+    ran = subprocess.run(
+        [str(word) for word in words],
+        input=stdin,
+        capture_output=True,
+        timeout=within_s,
+        check=False,
+        env={**os.environ, **{name: str(value) for name, value in (environment or {}).items()}},
+    )
     return Ran(ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace"), ran.stdout)
-
-
-def run_all(commands: Sequence[Sequence[object]], *, within_s: float = 30.0) -> list[Ran]:
-    """All at once; their outcomes in the order of the commands."""
-    started = [
-        subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for words in commands
-    ]
-    ended = []
-    try:
-        for process in started:
-            out, err = process.communicate(timeout=within_s)
-            ended.append(Ran(process.returncode, (out + err).decode(errors="replace"), out))
-    finally:
-        for process in started:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-    return ended

@@ -112,6 +112,11 @@ class Site:
         [device_id] = self.device_ids()
         return self.device(device_id)
 
+    def wait_for_device(self, *, within_s: float = 15.0) -> Device:
+        """The only one, once it is registered."""
+        until_blocking(self.device_ids, within_s=within_s)
+        return self.only_device()
+
     def device(self, device_id: str) -> Device:
         return self.gateway.device(self.tenant_id, device_id)
 
