@@ -156,7 +156,7 @@ def start_floor(site: Site) -> Neighbour:
         site,
         [program, str(port), site.files.certificate, site.files.key, site.files.ca],
         ports={"mqtts": port, "https": port},
-        version=version_of(["openssl", "version"], "OpenSSL"),
+        version="floor on " + version_of(["openssl", "version"], "OpenSSL").partition(" (")[0],
         serves=lambda: accepts(port),
     )
 

@@ -10,6 +10,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from cryptography.hazmat.backends.openssl.backend import backend
+
 from benchmarks.credentials import HOST
 from benchmarks.servers.errors import ServerFailed
 from benchmarks.servers.process import ServerProcess, accepts, free_port
@@ -106,7 +108,7 @@ def start_tuhono(site: Site) -> TuhonoServer:
         process.stop()
         raise
     return TuhonoServer(
-        version=_run("--version").strip(),
+        version=f"{_run('--version').strip()} on {backend.openssl_version_text()}",
         process=process,
         ports=ports,
         management_port=management_port,
