@@ -30,6 +30,7 @@ DEVICE_DISABLED: Outcomes = {"http": 404, "mqtt-3.1.1": 5, "mqtt-5": 0x87, "coap
 MALFORMED: Outcomes = {"http": 400, "mqtt-3.1.1": 5, "mqtt-5": 0x87, "coap": "4.00"}
 MALFORMED_NAME: Outcomes = {**MALFORMED, "coap": HANDSHAKE}  # SNI is looked at in the handshake
 CONFLICT: Outcomes = {"http": 409, "mqtt-3.1.1": 5, "mqtt-5": 0x87, "coap": "4.09"}
+UNAVAILABLE: Outcomes = {"http": 503, "mqtt-3.1.1": 3, "mqtt-5": 0x88, "coap": "5.03"}
 NO_HANDSHAKE: Outcomes = dict.fromkeys(PROTOCOLS, HANDSHAKE)
 
 
