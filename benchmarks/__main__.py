@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +68,7 @@ def bench(
     except (UnknownRow, machine.TooFewCores) as fault:
         err.print(f"error: {fault}", style="red", markup=False)
         raise typer.Exit(USAGE_STATUS) from fault
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers and databases go with us
     machine.raise_descriptor_limit(DESCRIPTORS)
     facts = machine.describe_machine()
     os.sched_setaffinity(0, {cores.load})
