@@ -43,6 +43,17 @@ class TrustVerdict:
     checks: tuple[Check, ...] = ()
     fatal: bool = False  # the handshake itself must fail: leaf outside its validity, or unreadable
 
+    def __post_init__(self) -> None:
+        """A refusal kept as a value lets go of the frames it was raised in.
+
+        They hold the connection being judged, and it them: 55 KB of OpenSSL's memory a refused handshake, until
+        the collector of cycles comes round.
+        """
+        fault: BaseException | None = self.refusal
+        while fault is not None:
+            fault.__traceback__ = None
+            fault = fault.__cause__ or fault.__context__
+
     @property
     def leaf(self) -> Certificate | None:
         return self.presented[0] if self.presented else None
