@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from OpenSSL import SSL
@@ -114,12 +115,16 @@ class Arrivals:
         asyncio.get_running_loop().add_reader(arrival.fd, self._queue, arrival)
 
     def _queue(self, arrival: Arrival) -> None:
-        """The peer's socket is ready: no more of it until its step was taken, or the loop would spin."""
+        """The peer's socket is ready: its step at once, or in its turn; no more of the socket until then, or the
+        loop would spin."""
+        self._silent.pop(arrival, None)
+        step = partial(self._step, arrival)
+        if not arrival.unsent and self._turns.take(step):
+            return
         loop = asyncio.get_running_loop()
         loop.remove_reader(arrival.fd)
         loop.remove_writer(arrival.fd)
-        self._silent.pop(arrival, None)
-        self._turns.join(lambda: self._step(arrival))
+        self._turns.join(step)
 
     def _step(self, arrival: Arrival) -> None:
         if arrival not in self._present:
@@ -185,8 +190,13 @@ class Arrivals:
         taken_s = self._clock.monotonic() - arrival.begun
         peer = peer_of(connection, arrival.inquiry, handshake_s=taken_s)
         line = TlsLine(connection=connection, records=arrival.records)
-        self._forget(arrival)
-        self._established(arrival.sock, line, peer, output)
+        self._forget(arrival, keeps_reader=True)
+        try:
+            self._established(arrival.sock, line, peer, output)
+        except BaseException:
+            asyncio.get_running_loop().remove_reader(arrival.fd)
+            arrival.sock.close()
+            raise
 
     def _break(self, arrival: Arrival, alert: bytes, word: str, detail: str) -> None:
         self._forget(arrival)
@@ -203,11 +213,13 @@ class Arrivals:
         arrival.sock.close()
         self._security.tell_failed(arrival.inquiry.address, reason)
 
-    def _forget(self, arrival: Arrival) -> None:
+    def _forget(self, arrival: Arrival, *, keeps_reader: bool = False) -> None:
+        """`keeps_reader`: who takes the socket over puts its own reader in place of ours before the loop goes on."""
         loop = asyncio.get_running_loop()
         self._present.discard(arrival)
         self._silent.pop(arrival, None)
-        loop.remove_reader(arrival.fd)
+        if not keeps_reader:
+            loop.remove_reader(arrival.fd)
         loop.remove_writer(arrival.fd)
         arrival.connection = None
         self._left()

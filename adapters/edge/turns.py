@@ -27,6 +27,7 @@ class Turns:
         self._budget_s = budget_s
         self._steps: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
+        self._has_taken = False  # in this turn of the loop
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -37,6 +38,21 @@ class Turns:
         if not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self.run_some)
+
+    def take(self, step: Callable[[], None]) -> bool:
+        """Run the step at once where nobody waits and no other did so in this turn of the loop; whether it was run.
+
+        Whoever may go on at once need not have its socket's readiness switched off and on again.
+        """
+        if self._steps or self._has_taken:
+            return False
+        self._has_taken = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
+        step()
+        return True
+
+    def _next_turn(self) -> None:
+        self._has_taken = False
 
     def run_some(self) -> None:
         """One turn: run steps until the budget is used up, and ask for another turn if some are left."""
