@@ -1,9 +1,11 @@
 """aiohttp's client against a running gateway."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.support.certificates import Issued, make_ca
 from tests.support.gateway import RunningGateway
 from tests.support.site import Site, open_sites_of_one_ca
+from tests.support.waiting import until
 
 
 @asynccontextmanager
@@ -22,10 +25,17 @@ async def session(
     if device is not None:
         files = gateway.files(device)
         context.load_cert_chain(files.certificate, files.key)
-    connector = aiohttp.TCPConnector(ssl=context, limit=limit)
+    sockets: list[socket.socket] = []
+
+    def make_socket(address: tuple[Any, ...]) -> socket.socket:
+        sockets.append(socket.socket(*address[:3]))
+        return sockets[-1]
+
+    connector = aiohttp.TCPConnector(ssl=context, limit=limit, socket_factory=make_socket)
     base = f"https://127.0.0.1:{gateway.ports['https']}"
     async with aiohttp.ClientSession(base, connector=connector, timeout=aiohttp.ClientTimeout(20)) as opened:
         yield opened
+    await until(lambda: all(made.fileno() < 0 for made in sockets))  # it does not wait for those the gateway closed
 
 
 @pytest.mark.parametrize("key", ["rsa2048", "ec256", "ed25519"])
