@@ -56,6 +56,7 @@ class HttpConnection:
 
     __slots__ = (
         "_discarded_bytes",
+        "_has_ended",
         "_head",
         "_is_advancing",
         "_is_paused",
@@ -88,6 +89,7 @@ class HttpConnection:
         self._is_paused = False
         self._retires = listener.is_draining  # the next request is the last
         self._discarded_bytes = 0
+        self._has_ended = False  # the peer sends no more: there is nothing to linger for
         self.expires_at = math.inf  # monotonic
 
     # What the stream calls
@@ -109,6 +111,7 @@ class HttpConnection:
 
     def ended(self) -> bool:
         """Answer what has come, then close: a client may say goodbye and go on reading."""
+        self._has_ended = True
         if self._phase is READING:  # what is read in part stays so, and is not answered
             self._phase = CLOSING
             self._settle()
@@ -340,7 +343,7 @@ class HttpConnection:
             self._leave()
 
     def _leave(self) -> None:
-        if not self._reader.is_mid_request or self._discarded_bytes > LINGER_MAX_BYTES:
+        if self._has_ended or not self._reader.is_mid_request or self._discarded_bytes > LINGER_MAX_BYTES:
             self._close()
             return
         self._phase = LINGERING
