@@ -178,7 +178,7 @@ async def test_bytes_that_are_not_what_their_string_type_promises_are_refused(
     ca = make_ca(f"CN=CA,O={tenant}")
     gateway.trust(tenant, ca, may_auto_provision=True)
     outcome = await outcome_of(gateway, tenant, hostile(gateway, ca, raw, tag=tag))
-    assert outcome == Outcome(HANDSHAKE, refusal="name-unreadable")
+    assert outcome == Outcome(BAD_CREDENTIALS, refusal="name-unreadable")
 
 
 def tuhono(gateway: RunningGateway, *words: str) -> str:

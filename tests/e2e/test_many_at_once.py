@@ -27,7 +27,7 @@ from tests.support.fleet import (
 )
 from tests.support.gateway import RunningGateway, running_gateway
 
-ACCEPTED, NOT_AUTHORIZED, SERVER_UNAVAILABLE = 0, 5, 3
+ACCEPTED, SERVER_UNAVAILABLE, BAD_CREDENTIALS, NOT_AUTHORIZED = 0, 3, 4, 5
 Pair = tuple[RunningGateway, RunningGateway]
 
 
@@ -171,10 +171,10 @@ async def test_a_full_tenant_takes_no_more_than_it_may_however_many_come_at_once
 
 async def test_a_trust_anchors_rate_turns_the_rest_away_for_a_while_and_makes_nothing(pair: Pair, tenant: str) -> None:
     ca = make_ca(f"CN=Slow,O={tenant}")
-    pair[0].trust(tenant, ca, may_auto_provision=True, provisioning_per_s_max=10.0)
+    pair[0].trust(tenant, ca, may_auto_provision=True, provisioning_per_s_max=0.5)  # and a minute's worth at once
     codes = await connect_at_once(pair[:1], strangers(pair[0], ca, 100))
     assert set(codes) == {ACCEPTED, SERVER_UNAVAILABLE}
-    assert 10 <= codes[ACCEPTED] < 90
+    assert 30 <= codes[ACCEPTED] < 90
     assert len(pair[0].device_ids(tenant)) == codes[ACCEPTED]
 
 
@@ -204,7 +204,7 @@ async def test_a_device_deleted_again_and_again_while_it_connects_leaves_at_most
             deleted += 1
     codes = await storm
     assert deleted > 0
-    assert codes[ACCEPTED] > 0
+    assert codes.keys() <= {ACCEPTED, BAD_CREDENTIALS}  # let in, or told that it was deleted while it connected
     last = await open_mqtt(pair[1], issued)
     async with present(last):
         assert await last.say(b"at last")
