@@ -1,9 +1,12 @@
 """One thread that writes what connecting devices cause, in groups: one commit for all that came meanwhile.
 
-While a commit is on its way to the disk, the next group gathers; nothing waits for company except audit
-rows, which nobody waits for. Orders of a group do not share a fate: what one of them cannot bind or
-store is found out by giving each a transaction of its own. What the database as a whole refuses (full
-disk, locked file) fails every order of the group, by name, and the thread goes on.
+While a commit is on its way to the disk, the next group gathers. Audit rows, which nobody waits for, wait for
+company; a device waits for other devices for moments, and only where one was written just before: in a
+storm a commit then serves several, and a device that comes alone is written at once.
+
+Orders of a group do not share a fate: what one of them cannot bind or store is found out by giving each a
+transaction of its own. What the database as a whole refuses (full disk, locked file) fails every order of
+the group, by name, and the thread goes on.
 
 The queue between loop and thread is unbounded by itself; each counter beside it is written on one side
 only, and the difference of the two is held to its limit before anything is queued.
@@ -33,6 +36,8 @@ from storage.sqlite import unavailable
 log = logging.getLogger(__name__)
 
 AUDIT_WAIT_S = 0.05  # how long audit rows alone wait for others
+COMPANY_WAIT_S = 0.01  # how long a device waits for others in a storm: a commit costs what ten devices cost
+STORM_S = 0.02  # another device written no longer ago than this makes a storm
 AUDIT_RETRY_S = 1.0  # pause before audit rows that could not be written are tried again
 AUDIT_GROUP_MAX = 1024
 CLOSE_GRACE_S = 5.0
@@ -82,6 +87,8 @@ class SqliteWriter:
         self._recorded = self._written = 0  # audit rows; loop and thread
         self._lost = self._lost_told = 0  # audit rows beyond the bound; loop and thread
         self._unwritten: list[AuditRow] = []  # audit rows of a transaction that failed
+        self._ordered_at = -STORM_S  # when devices were last written
+        self._is_storm = False  # whether others had been written just before those
 
     def provision(self, order: ProvisioningOrder) -> asyncio.Future[KnownDevice]:
         """Raises StorageUnavailable when too much is waiting."""
@@ -169,10 +176,13 @@ class SqliteWriter:
                 group.audits.append(work)
             if self._is_full(group):
                 return group
-            urgent = group.orders or group.marks
-            if wait_s is None:
-                until = self._clock.monotonic() + AUDIT_WAIT_S
-            wait_s = 0 if urgent else max(0, until - self._clock.monotonic())
+            now = self._clock.monotonic()
+            if len(group.orders) + len(group.marks) == 1 and not isinstance(work, AuditRow):
+                follows = now - self._ordered_at < STORM_S if group.orders else self._is_storm
+                until = now + COMPANY_WAIT_S if follows else now
+            elif wait_s is None:
+                until = now + AUDIT_WAIT_S
+            wait_s = max(0, until - now)
 
     def _is_full(self, group: _Group) -> bool:
         group_max = self._settings.provisioning_group_max
@@ -203,6 +213,8 @@ class SqliteWriter:
         outcomes: Sequence[Outcome] = ()
         audits = group.audits
         if group.orders:
+            before, self._ordered_at = self._ordered_at, self._clock.monotonic()
+            self._is_storm = len(group.orders) > 1 or self._ordered_at - before < STORM_S
             outcomes, provisioned = statements.provision([work.order for work in group.orders])
             audits = audits + provisioned
         if group.marks:
