@@ -159,10 +159,10 @@ class Lifecycle:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _on_end_signal(self, number: signal.Signals) -> None:
-        log.info("gateway.stopping", extra=fields(signal=number.name))
         for again in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(again)
             signal.signal(again, signal.SIG_DFL)
+        log.info("gateway.stopping", extra=fields(signal=number.name))  # who reads this may send the second signal
         self.stop()
 
     def _reload(self) -> None:
