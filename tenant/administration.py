@@ -111,7 +111,7 @@ class TenantAdministration:
         """
         _require_valid(choices)
         authority = authority_of(certificate_der)
-        chosen = AnchorId(anchor_id or generate_id())
+        chosen = AnchorId(generate_id() if anchor_id is None else anchor_id)
         if not 0 < len(chosen) <= ANCHOR_ID_MAX_CHARS or not chosen.isprintable():
             raise TenantInvalid(f"trust anchor id {chosen!r} is not 1 to {ANCHOR_ID_MAX_CHARS} printable characters")
         anchor = TrustAnchor(

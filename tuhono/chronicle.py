@@ -117,7 +117,8 @@ class Chronicle:
             after.audit if refusals else max(after.audit, end.audit),
         )
         entries: list[Entry] = []
-        for one in islice(_merged(kept, refusals, are_all_refusals=len(refusals) < limit), limit):
+        are_all = not kept or kept[-1].position >= end.message, len(refusals) < limit
+        for one in islice(_merged(kept, refusals, *are_all), limit):
             if isinstance(one, AuditRow):
                 behind = Place(behind.message, one.position)
                 entries.append(Entry(place=behind, moment=one.moment, refusal=one))
@@ -197,13 +198,12 @@ class Chronicle:
 
 
 def _merged(
-    kept: deque[KeptMessage], refusals: deque[AuditRow], *, are_all_refusals: bool
+    kept: deque[KeptMessage], refusals: deque[AuditRow], are_all_messages: bool, are_all_refusals: bool
 ) -> Iterator[KeptMessage | AuditRow]:
-    """By time, as far as that can be told: where one page ends and its source may go on, the next read tells.
+    """By time, as far as that can be told: where one page ends and its source goes on, the next read tells.
 
     A page of messages may be cut anywhere, one of refusals at its limit only.
     """
-    are_all_messages = not kept
     while kept or refusals:
         if (not kept and not are_all_messages) or (not refusals and not are_all_refusals):
             return

@@ -32,12 +32,12 @@ def demo(
     come back and are recognised. Everything it makes is in the data directory, under demo; playing it again makes
     three more devices and changes nothing else.
     """
+    settings = settings_of(config, data_dir)
     import uvloop
 
     from tuhono.cli.demo_play import play
     from tuhono.lifecycle import prepare_process
 
-    settings = settings_of(config, data_dir)
     start_logging(settings, level="warning")
     prepare_process()
     if not uvloop.run(play(settings, server_ca=server_ca, ends=exit_)):

@@ -50,12 +50,16 @@ One object a line, in the order of time. Every entry has
 
 | member | meaning |
 | --- | --- |
-| `position` | a string; `--since` with it resumes behind this entry, missing and repeating nothing |
+| `position` | a string, MESSAGE.REFUSAL; `--since` with it resumes behind this entry, missing and repeating nothing |
 | `time` | ISO 8601 in UTC: when a message was received, or a refusal happened |
 | `kind` | `telemetry`, `event`, `provisioning` (a device was registered) or `refusal` |
 | `tenant`, `device` | their ids; null in a refusal where they are not known |
 
-and a message also
+A position says how far its reader has come in both sources: to one that began elsewhere the same entry may bear
+another. Of a message, the part before the dot is its own place in the log and never changes; of a refusal, the part
+behind it is its own place in the audit.
+
+A message has also
 
 | member | meaning |
 | --- | --- |
@@ -65,7 +69,7 @@ and a message also
 | `ttl_ms` | how long it is worth reading; null is for ever |
 | `properties` | what else is known: `orig_adapter`, `orig_address`, properties the device sent, … |
 
-and a refusal also
+A refusal has also
 
 | member | meaning |
 | --- | --- |

@@ -17,11 +17,11 @@ def serve(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     SIGHUP reads the certificate files again. Without a configuration: MQTT on 8883, HTTP on 8443, CoAP on 5684, all
     over TLS; management on 127.0.0.1:28443; data in ./data.
     """
+    settings = settings_of(config, data_dir)
     import uvloop
 
     from tuhono.lifecycle import prepare_process
 
-    settings = settings_of(config, data_dir)
     start_logging(settings)
     prepare_process()
     uvloop.run(_serve(settings))
