@@ -8,14 +8,14 @@ import resource
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
-from tests.support.abuse import MIB, BareTls, all_of, bare_tcp, bare_tls, client_hello, unharmed
+from tests.support.abuse import MIB, BareTls, all_of, bare_tcp, bare_tls, client_hello, crowd, unharmed
 from tests.support.certificates import Issued, make_ca
 from tests.support.fleet import defects, open_mqtt, present, serves, tls_context, upload_request
 from tests.support.gateway import RunningGateway, running_gateway
@@ -53,25 +53,6 @@ def make_target(gateway: RunningGateway) -> Target:
     ca = make_ca("CN=CA")
     gateway.trust("acme", ca, may_auto_provision=True)
     return Target(gateway, ca.issue("CN=good"), ca.issue("CN=other"), tls_context(gateway, ca.issue("CN=slow")))
-
-
-@asynccontextmanager
-async def crowd(port: int, count: int, say: bytes = b"") -> AsyncIterator[Sequence[socket.socket]]:
-    """Connections that are accepted, say this, and nothing more."""
-    socks = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    loop = asyncio.get_running_loop()
-    try:
-        for sock in socks:
-            sock.setblocking(False)
-        async with asyncio.timeout(4):  # nobody's SYN has to be repeated until there is room
-            for sock in socks:
-                await loop.sock_connect(sock, ("127.0.0.1", port))
-                if say:
-                    await loop.sock_sendall(sock, say)
-        yield socks
-    finally:
-        for sock in socks:
-            sock.close()
 
 
 async def until_closed_by_the_server(socks: Sequence[socket.socket]) -> None:

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.abuse import client_hello, crowd
 from tests.support.certificates import Issued, make_ca, new_key
-from tests.support.fleet import CoapDevice, Device, HttpDevice, defects, open_mqtt, present
+from tests.support.fleet import CoapDevice, Device, HttpDevice, defects, open_mqtt, present, tls_context
 from tests.support.gateway import RunningGateway, running_gateway
 
 REPOSITORY = Path(__file__).parents[2]
 STRANGERS = 300
 ROUND_TRIPS_MIN = 15  # of one device while they come
+IN_BETWEEN_MIN = 4  # of one device while 300 hellos are answered; one where they are taken in one go
 PAUSE_MAX_SHARE = 0.4  # of the storm that one round trip may take at most
 
 
@@ -92,4 +94,27 @@ async def test_300_strangers_do_not_keep_connected_devices_waiting(tmp_path: Pat
             assert len(taken) >= ROUND_TRIPS_MIN, f"{len(taken)} in {lasted:.2f} s"
             assert max(taken) <= PAUSE_MAX_SHARE * lasted, f"{max(taken):.3f} s of {lasted:.2f} s"
         assert len(gateway.device_ids("acme")) == STRANGERS + 3
+        assert defects(gateway) == []
+
+
+async def test_300_hellos_in_the_same_instant_are_answered_in_between_messages(tmp_path: Path) -> None:
+    """All of them are readable at once: who takes them in one go answers no message before the last is done."""
+    with running_gateway(tmp_path) as gateway:
+        ca = make_ca("CN=CA")
+        gateway.trust("acme", ca, may_auto_provision=True)
+        live = await open_mqtt(gateway, ca.issue("CN=live"))
+        hello = client_hello(tls_context(gateway, None))
+        loop = asyncio.get_running_loop()
+        async with present(live), crowd(gateway.ports["mqtts"], STRANGERS) as socks:
+            assert await live.say(b"before")
+            answers = [asyncio.ensure_future(loop.sock_recv(sock, 1)) for sock in socks]
+            await asyncio.sleep(0)
+            for sock in socks:
+                sock.send(hello)
+            served = 0
+            while not all(answer.done() for answer in answers):
+                assert await live.say(b"in between")
+                served += 1
+            assert [await answer for answer in answers] == [b"\x16"] * STRANGERS  # a handshake record each
+        assert served >= IN_BETWEEN_MIN
         assert defects(gateway) == []

@@ -10,7 +10,7 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from OpenSSL import SSL
@@ -85,6 +85,25 @@ async def bare_tls(port: int, context: ssl.SSLContext) -> AsyncIterator[BareTls]
         async with asyncio.timeout(ENDS_WITHIN_S):
             await peer.handshake()
         yield peer
+
+
+@asynccontextmanager
+async def crowd(port: int, count: int, say: bytes = b"") -> AsyncIterator[Sequence[socket.socket]]:
+    """Connections that are accepted, say this, and nothing more."""
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    loop = asyncio.get_running_loop()
+    try:
+        for sock in socks:
+            sock.setblocking(False)
+        async with asyncio.timeout(4):  # nobody's SYN has to be repeated until there is room
+            for sock in socks:
+                await loop.sock_connect(sock, ("127.0.0.1", port))
+                if say:
+                    await loop.sock_sendall(sock, say)
+        yield socks
+    finally:
+        for sock in socks:
+            sock.close()
 
 
 async def until_server_closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
