@@ -42,6 +42,8 @@ async def play(settings: Settings, *, server_ca: Path | None, ends: bool) -> boo
             stage = Stage()
             story = Story(settings=settings, store=store, clock=clock, ports=ports, server_ca=authority, stage=stage)
             told_well = await _first(story.tell(), serving)
+            if not told_well and server_ca is None and settings.edge.certificate_file is not None:
+                stage.say("Do the devices recognise the configured certificate? --server-ca names its CA.")
             if not ends:
                 _print_commands(stage, settings, story.first_device, ports)
                 start_logging(settings)
