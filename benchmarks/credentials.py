@@ -108,7 +108,7 @@ class Authority:
 
 
 def _as_pkey(key: ec.EllipticCurvePrivateKey) -> crypto.PKey:
-    return crypto.PKey.from_cryptography_key(key)  # type: ignore[arg-type]  # its annotation forgot EC
+    return crypto.PKey.from_cryptography_key(key)  # its annotation forgot EC
 
 
 def _name(common_name: str) -> x509.Name:

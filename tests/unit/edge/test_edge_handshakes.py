@@ -27,10 +27,10 @@ def server_context(gate: TrustGate, *, required: bool = False) -> SSL.Context:
 
 
 def show(context: SSL.Context, issued: Issued) -> None:
-    context.use_certificate(issued.certificate)  # type: ignore[arg-type]
+    context.use_certificate(issued.certificate)
     for above in issued.intermediates:
-        context.add_extra_chain_cert(above.certificate)  # type: ignore[arg-type]
-    context.use_privatekey(issued.key)  # type: ignore[arg-type]
+        context.add_extra_chain_cert(above.certificate)
+    context.use_privatekey(issued.key)
 
 
 def new_gate(certificates_max: int = 10, max_bytes: int = 102_400) -> TrustGate:
