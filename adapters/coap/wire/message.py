@@ -3,6 +3,8 @@
 Owns the format alone: what an option means stands in request.py, what a message does to an exchange in
 endpoint.py. Options are (number, value) pairs in the order of their numbers, values as they came.
 
+Their number is bounded, so that reading takes little however large the datagram.
+
 Numbers and values are taken as they are and kept nowhere: whatever a peer sends, nothing of it outlives the
 message.
 """
@@ -16,6 +18,7 @@ Option = tuple[int, bytes]
 HEADER_BYTES = 4
 VERSION = 1
 PAYLOAD_MARKER = 0xFF
+OPTIONS_MAX = 64  # of one message; a request a device means has a dozen
 
 
 class FormatFault(Exception):
@@ -80,6 +83,8 @@ def _parse_options(datagram: bytes, position: int) -> tuple[list[Option], bytes]
         stop = position + length
         if stop > end or number > OPTION_NUMBER_MAX:
             raise FormatFault("option")
+        if len(options) == OPTIONS_MAX:
+            raise FormatFault("too many options")
         options.append((number, datagram[position:stop]))
         position = stop
     return options, b""

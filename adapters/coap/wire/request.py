@@ -95,7 +95,7 @@ def read_options(options: Sequence[Option]) -> Asked | Answer:
     query: list[str] = []
     content_format: int | None = None
     block1: Block | None = None
-    elective = _NONE
+    elective: list[int] = []
     previous = 0
     for number, value in options:
         if number & 1:  # critical, RFC 7252 5.4.6
@@ -114,11 +114,11 @@ def read_options(options: Sequence[Option]) -> Asked | Answer:
             elif number == BLOCK2 and _parse_block(value).number:
                 return text_answer(BAD_REQUEST, "there is no such block")  # no answer here has a second one
         elif number != CONTENT_FORMAT:
-            elective |= {number}
+            elective.append(number)
         elif content_format is None and len(value) <= _CONTENT_FORMAT_MAX_BYTES:
             content_format = int.from_bytes(value, "big")
         previous = number
-    return Asked(tuple(path), tuple(query), content_format, block1, elective)
+    return Asked(tuple(path), tuple(query), content_format, block1, frozenset(elective) if elective else _NONE)
 
 
 def _is_sound(number: int, value: bytes, *, repeated: bool) -> bool:

@@ -1,8 +1,10 @@
 """The message format, byte for byte."""
 
+from typing import Any
+
 import pytest
 
-from adapters.coap.wire.message import FormatFault, Header, Message, parse_body, read_header, render, uint
+from adapters.coap.wire.message import OPTIONS_MAX, FormatFault, Header, Message, parse_body, read_header, render, uint
 from adapters.coap.wire.numbers import ACK, CON, NON, POST, spelled
 from tests.support.coap import Reading, datagram
 
@@ -52,6 +54,33 @@ def test_a_header_is_read_even_where_the_rest_is_broken() -> None:
 def test_a_broken_body_is_a_format_fault(rest: str, why: str) -> None:
     with pytest.raises(FormatFault):
         parse(bytes.fromhex(rest))
+
+
+class CountedBytes(bytes):
+    """Bytes that note how often they are looked at."""
+
+    looks = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(index)
+
+
+def test_a_message_may_have_as_many_options_as_allowed_and_no_more() -> None:
+    allowed = datagram(options=[(60, b"")] * OPTIONS_MAX)
+    assert len(parse(allowed).options) == OPTIONS_MAX
+    with pytest.raises(FormatFault):
+        parse(datagram(options=[(60, b"")] * (OPTIONS_MAX + 1)))
+
+
+@pytest.mark.parametrize("option", [b"\x00", b"\x20", b"\x01x"], ids=["repeated", "all different", "with values"])
+def test_a_datagram_full_of_options_is_refused_after_looking_at_the_first_few(option: bytes) -> None:
+    raw = CountedBytes(bytes.fromhex("40020001") + option * (65_000 // len(option)))
+    header = read_header(raw)
+    assert header is not None
+    with pytest.raises(FormatFault):
+        parse_body(header, raw)
+    assert raw.looks < 10 * OPTIONS_MAX
 
 
 @pytest.mark.parametrize("length", [0, 12, 13, 268, 269, 1000])
