@@ -8,7 +8,7 @@ from benchmarks.load.crew import Errand, carry_out
 from benchmarks.load.links import DtlsContext, DtlsLink, TlsContext, TlsLink
 from benchmarks.servers.server import Server
 
-# More than any cache of certificates here keeps by default: a fleet that comes in turn never meets a warm one.
+# Fits the cache of parsed certificates (pki.certificate_cache_max), as a fleet of that size does where it is served.
 FLEET_DEVICES = 1200
 HANDSHAKES_AT_ONCE = 16
 WITHIN_S = 60.0

@@ -7,7 +7,7 @@ from conf.setting import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PkiSettings:
-    """Each weak algorithm is refused unless its own setting says otherwise (hono-registry 4.8)."""
+    """Each weak algorithm is refused unless its own setting says otherwise."""
 
     rsa_min_bits: int = setting(2048, "shortest RSA key accepted anywhere in a path", minimum=512, maximum=16_384)
     allow_sha1: bool = setting(False, "whether SHA-1 signatures below the trust anchor are accepted")

@@ -1,6 +1,7 @@
 """The report of `tuhono explain`: put together from the objects a connecting device meets, then printed."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from adapters.edge.peer import Address, Peer
 from conf.sections import Settings
 from kernel.clock import SystemClock
 from kernel.errors import TuhonoError
+from registry.refusals import REFUSED as RECORDED
 from storage.open import Store
 from tenant.trust import TrustVerdict
 from tuhono.cli.output import print_facts, say, shown
@@ -17,6 +19,8 @@ from tuhono.domain import Domain, build_domain
 
 KNOWN, STRANGER, REFUSED = "known", "would-be-registered", "refused"
 OUTCOMES = {KNOWN: "this device is on record and would be let in", STRANGER: "it would be registered and let in"}
+RECORDED_READ_MAX = 2000  # rows of the record looked through for a certificate
+RECORDED_TOLD_MAX = 3
 COAP = "hono-coap"  # refuses in the handshake what others refuse in their own words
 
 
@@ -37,8 +41,21 @@ def report_on(
         "anchors": _anchors(domain, verdict),
         "checks": [{"check": c.name, "passed": c.passed, "detail": c.detail} for c in verdict.checks],
         "tenant": verdict.tenant_id,
+        "refused-lately": _refused_lately(store, presented),
         **asyncio.run(_outcome(domain, verdict, server_name, adapter)),
     }
+
+
+def _refused_lately(store: Store, presented: Sequence[bytes]) -> list[dict[str, Any]]:
+    """What the record of refusals says of this very certificate: the newest few, oldest first."""
+    fingerprint = hashlib.sha256(presented[0]).hexdigest() if presented else ""
+    last = store.audit.last_position()
+    rows = store.audit.read(after=max(0, last - RECORDED_READ_MAX), limit=RECORDED_READ_MAX, what=RECORDED)
+    its_own = [row for row in rows if row.facts.get("fingerprint") == fingerprint]
+    return [
+        {"time": row.moment.isoformat(timespec="seconds"), "code": row.code, "remote": row.facts.get("remote")}
+        for row in its_own[-RECORDED_TOLD_MAX:]
+    ]
 
 
 def is_refused(report: dict[str, Any]) -> bool:
@@ -59,6 +76,8 @@ def print_report(report: dict[str, Any]) -> None:
         mark, style = ("passed", "green") if check["passed"] else ("FAILED", "red")
         say(f"{mark}  {shown(check['check'])}: {shown(check['detail'])}", style=style)
     say()
+    for refusal in report["refused-lately"]:
+        say(f"refused {refusal['time']} from {shown(refusal['remote'])}: {shown(refusal['code'])}", style="dim")
     if report["outcome"] == REFUSED:
         print_facts({name: report.get(name) for name in ("tenant", "auth-id")})
         where = "in the handshake" if report["in-handshake"] else "after the handshake, in the protocol's own words"
