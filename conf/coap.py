@@ -27,6 +27,12 @@ class CoapSettings:
     waiting_per_peer_max: int = setting(
         8, "requests of one peer held until it is known which device it is", minimum=1, maximum=1000
     )
+    admission_deadline_s: float = setting(
+        30.0, "seconds until who waits to learn whether it may send is told to come again", minimum=1, maximum=300
+    )
+    admissions_max: int = setting(
+        10_000, "devices waiting to be admitted at one time; a further one is told to come again", minimum=1
+    )
     refusal_lifetime_s: float = setting(
         10.0, "seconds a refused peer is refused without another look at the registry", minimum=0, maximum=3600
     )

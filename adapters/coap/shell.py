@@ -6,11 +6,14 @@ refusals.py.
 
 A peer is admitted when its association opens, so that a new device is registered by connecting. A refusal
 is answered to each request until `refusal_lifetime_s` is over, and then looked into again; a peer that is
-not who it should be reads 4.01 once and is dropped.
+not who it should be reads 4.01 once and is dropped. A decision may take `admission_deadline_s`: from then
+on, until it is there, requests are answered with 5.03; so they are where too many decisions are under way. A
+peer that leaves does not stop its admission: a device half registered is worse than a decision nobody needs.
 """
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from functools import partial
@@ -18,9 +21,10 @@ from functools import partial
 from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
 from adapters.coap.conversation import ADAPTER, Conversation
-from adapters.coap.errors import AdapterBusy
+from adapters.coap.errors import AdapterBusy, AdmissionOverdue, AdmissionsFull
 from adapters.coap.refusals import RETRY_AFTER_S, answer_to
 from adapters.coap.resources import accepted, device_named, read_upload, refuse_unheard
+from adapters.coap.wire.deadlines import EqualDelays
 from adapters.coap.wire.endpoint import Effects, Endpoint, Request, Send
 from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.numbers import spelled
@@ -71,6 +75,8 @@ class CoapAdapter:
         self._answers: dict[int, Count] = {}
         self._conversations: dict[Association, Conversation] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._admissions = 0  # under way, for peers still here or not
+        self._undecided: EqualDelays[Conversation] = EqualDelays(delay_s=settings.admission_deadline_s)
         self._timer: asyncio.TimerHandle | None = None
         self._sweep_wait_max_s = min(settings.ack_delay_s or 1.0, 1.0)  # every other delay of the wire is longer
         self._is_draining = False
@@ -126,6 +132,7 @@ class CoapAdapter:
             return
         conversation.is_closed = True
         conversation.waiting.clear()
+        self._undecided.discard(conversation)
         self._associations.add(-1)
         self._endpoint.close(conversation)
         if conversation.session is not None:
@@ -140,6 +147,8 @@ class CoapAdapter:
         now = self._clock.monotonic()
         self._carry_out(self._endpoint.due(now))
         self._exchanges.total = self._endpoint.remembered
+        for conversation in self._undecided.take_due(now):
+            self._put_off(conversation)
         self._arm(now)
 
     def _carry_out(self, effects: Effects[Conversation]) -> None:
@@ -190,9 +199,17 @@ class CoapAdapter:
     # who a peer is
 
     def _begin_admission(self, conversation: Conversation, tasks: asyncio.TaskGroup) -> None:
-        if not conversation.is_being_admitted:
-            conversation.is_being_admitted = True
-            tasks.create_task(self._admit(conversation))
+        if conversation.is_being_admitted:
+            return
+        if self._admissions >= self._settings.admissions_max:
+            self._refuse(conversation, AdmissionsFull())
+            return
+        conversation.is_being_admitted = True
+        self._admissions += 1
+        now = self._clock.monotonic()
+        self._undecided.add(conversation, now)
+        tasks.create_task(self._admit(conversation))
+        self._arm(now)
 
     async def _admit(self, conversation: Conversation) -> None:
         peer = conversation.association.peer
@@ -205,9 +222,17 @@ class CoapAdapter:
             self._refuse(conversation, TuhonoError())
         else:
             self._accept(conversation, admitted)
+        finally:
+            self._admissions -= 1
+
+    def _put_off(self, conversation: Conversation) -> None:
+        """The decision takes too long: until it is there, requests are told to come again."""
+        conversation.refusal = AdmissionOverdue()
+        conversation.refused_until = math.inf
+        self._tell_refusal(conversation, conversation.refusal, conversation.take_waiting())
 
     def _accept(self, conversation: Conversation, admitted: Admitted | None) -> None:
-        conversation.is_being_admitted = False
+        self._note_decided(conversation)
         if conversation.is_closed:
             return
         association = conversation.association
@@ -218,8 +243,12 @@ class CoapAdapter:
         for request in conversation.take_waiting():
             self._submit(request, session)
 
-    def _refuse(self, conversation: Conversation, refusal: TuhonoError) -> None:
+    def _note_decided(self, conversation: Conversation) -> None:
         conversation.is_being_admitted = False
+        self._undecided.discard(conversation)
+
+    def _refuse(self, conversation: Conversation, refusal: TuhonoError) -> None:
+        self._note_decided(conversation)
         if conversation.is_closed:
             return
         lifetime_s = RETRY_AFTER_S if isinstance(refusal, Unavailable) else self._settings.refusal_lifetime_s
@@ -244,7 +273,8 @@ class CoapAdapter:
         """
         if self._timer is not None:
             return
-        due = self._endpoint.next_due()
+        moments = (self._endpoint.next_due(), self._undecided.next_due)
+        due = min((moment for moment in moments if moment is not None), default=None)
         if due is not None:
             wait_s = max(SWEEP_SPACING_S, min(due - now, self._sweep_wait_max_s))
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.sweep)

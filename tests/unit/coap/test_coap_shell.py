@@ -251,6 +251,69 @@ async def test_a_defect_in_admission_is_internal_and_spares_the_others(caplog: p
         assert "coap.admission-failed" in caplog.text
 
 
+async def test_peers_that_leave_undecided_do_not_add_up() -> None:
+    async with Stage(settings=CoapSettings(admissions_max=2)).running() as stage:
+        stage.admission.gate.clear()
+        for port in range(1, 6):
+            association = stage.connect(port=port)
+            await settled()
+            association.vanish()
+        assert len(stage.admission.asked) == 2
+
+
+async def test_beyond_the_bound_of_decisions_a_peer_is_told_to_come_again_and_may() -> None:
+    async with Stage(settings=CoapSettings(admissions_max=1)).running() as stage:
+        stage.admission.gate.clear()
+        stage.connect(port=1)
+        second = stage.connect(port=2)
+        second.says(request("/t", message_id=1))
+        (answer,) = second.take()
+        assert (answer.spelled, answer.option(14)) == ("5.03", b"\x02")
+        stage.clock.advance(2.0)
+        second.says(request("/t", message_id=2))
+        assert codes(second) == ["5.03"]
+        stage.admission.gate.set()
+        await settled()
+        stage.clock.advance(2.0)
+        second.says(request("/t", message_id=3))
+        await settled()
+        assert codes(second) == ["2.04"]
+        assert not second.is_closed
+
+
+async def test_a_decision_that_takes_too_long_is_not_waited_for_but_counts_when_it_comes() -> None:
+    async with Stage(settings=CoapSettings(ack_delay_s=60)).running() as stage:
+        stage.admission.gate.clear()
+        association = stage.connect()
+        association.says(request("/t", message_id=1))
+        stage.clock.advance(29.9)
+        stage.adapter.sweep()
+        assert codes(association) == []
+        stage.clock.advance(0.1)
+        stage.adapter.sweep()
+        assert codes(association) == ["5.03"]
+        stage.clock.advance(100.0)
+        association.says(request("/t", message_id=2))
+        assert codes(association) == ["5.03"]
+        stage.admission.gate.set()
+        await settled()
+        association.says(request("/t", message_id=3))
+        assert codes(association) == ["2.04"]
+        assert len(stage.admission.asked) == 1
+
+
+async def test_the_adapters_own_timer_watches_over_decisions_though_nobody_asks() -> None:
+    settings = CoapSettings(ack_delay_s=0.01, admission_deadline_s=1)
+    async with Stage(settings=settings).running() as stage:
+        stage.admission.gate.clear()
+        association = stage.connect()
+        association.says(request("/t", type_=NON))
+        stage.clock.advance(1.0)
+        async with asyncio.timeout(10):
+            await association.heard.wait()
+        assert codes(association) == ["5.03"]
+
+
 async def test_an_anonymous_peer_can_only_name_a_device() -> None:
     async with Stage(None).running() as stage:
         association = await stage.connected()
