@@ -94,17 +94,21 @@ class CoapAdapter:
                 self._timer.cancel()
 
     async def drain(self, *, within_s: float) -> None:
-        """Answer new requests with 5.03 and those under way as ever, at most for that long; then say goodbye to
-        every peer. The listeners must have stopped accepting."""
+        """Answer new requests with 5.03 and those under way as ever, until the peers have every answer that is sent
+        again, at most for that long; then say goodbye to every peer. The listeners must have stopped accepting."""
         self._is_draining = True
         self._note_idle()
         try:
             async with asyncio.timeout(within_s):
                 await self._idle.wait()
         except TimeoutError:
-            log.info("coap.drain-cut-short", extra=fields(unanswered=self._endpoint.unanswered))
+            unanswered, unacknowledged = self._endpoint.unanswered, self._endpoint.unacknowledged
+            log.info("coap.drain-cut-short", extra=fields(unanswered=unanswered, unacknowledged=unacknowledged))
         for association in list(self._conversations):
-            association.close()
+            try:
+                association.close()
+            except Exception:  # the others are to hear goodbye all the same
+                log.exception("coap.goodbye-failed", extra=fields(remote=str(association.peer.address)))
 
     # DatagramHandler
 
@@ -125,6 +129,7 @@ class CoapAdapter:
         now = self._clock.monotonic()
         self._carry_out(self._endpoint.receive(conversation, datagram, now))
         self._arm(now)
+        self._note_idle()
 
     def closed(self, association: Association) -> None:
         conversation = self._conversations.pop(association, None)
@@ -150,6 +155,7 @@ class CoapAdapter:
         for conversation in self._undecided.take_due(now):
             self._put_off(conversation)
         self._arm(now)
+        self._note_idle()
 
     def _carry_out(self, effects: Effects[Conversation]) -> None:
         for effect in effects:
@@ -280,7 +286,7 @@ class CoapAdapter:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.sweep)
 
     def _note_idle(self) -> None:
-        if self._is_draining and self._endpoint.unanswered == 0:
+        if self._is_draining and self._endpoint.unanswered == 0 and self._endpoint.unacknowledged == 0:
             self._idle.set()
 
     def _count(self, code: int) -> None:

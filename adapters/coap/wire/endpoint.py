@@ -82,6 +82,11 @@ class Endpoint(Generic[K]):
         return len(self._memory)
 
     @property
+    def unacknowledged(self) -> int:
+        """Answers sent on their own that the peer may not have: they are sent again until it says so."""
+        return len(self._separate)
+
+    @property
     def unfinished_bodies(self) -> int:
         return len(self._uploads)
 

@@ -382,6 +382,59 @@ async def test_draining_waits_for_what_is_under_way_and_then_says_goodbye() -> N
         assert association.is_closed
 
 
+async def with_a_separate_answer(stage: Stage) -> tuple[MemoryAssociation, int]:
+    """A peer that was sent an answer on its own, and the message id of that answer."""
+    association = await stage.connected()
+    association.says(POST_T)
+    stage.clock.advance(0.5)
+    stage.adapter.sweep()
+    stage.uplink.release()
+    (_, answer) = association.take()
+    assert answer.type == CON
+    return association, answer.message_id
+
+
+async def test_draining_waits_until_a_separate_answer_is_acknowledged() -> None:
+    async with Stage(holds=True).running() as stage:
+        association, message_id = await with_a_separate_answer(stage)
+        drain = asyncio.create_task(stage.adapter.drain(within_s=60))
+        await settled()
+        assert not association.is_closed
+        stage.clock.advance(2.0)
+        stage.adapter.sweep()
+        assert codes(association) == ["2.04"]
+        association.says(ack(message_id))
+        await drain
+        assert association.is_closed
+
+
+async def test_draining_waits_no_longer_for_an_answer_that_is_given_up() -> None:
+    async with Stage(holds=True).running() as stage:
+        association, _ = await with_a_separate_answer(stage)
+        drain = asyncio.create_task(stage.adapter.drain(within_s=60))
+        await settled()
+        for _ in range(5):
+            assert not drain.done()
+            stage.clock.advance(32.0)
+            stage.adapter.sweep()
+        await drain
+        assert association.is_closed
+
+
+async def test_draining_says_goodbye_to_the_others_though_one_cannot_hear_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OSError("no way out")
+
+    async with Stage().running() as stage:
+        associations = [await stage.connected(port=port) for port in (1, 2, 3)]
+        monkeypatch.setattr(associations[0], "close", broken)
+        await stage.adapter.drain(within_s=60)
+        assert [association.is_closed for association in associations] == [False, True, True]
+        assert "coap.goodbye-failed" in caplog.text
+
+
 async def test_draining_ends_at_its_deadline() -> None:
     async with Stage(holds=True).running() as stage:
         association = await stage.connected()
