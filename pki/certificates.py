@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
+from sys import getsizeof
 from typing import TypeVar
 
 from pki import der
@@ -24,6 +25,8 @@ from pki.signatures import SignatureAlgorithm, read_signature_algorithm, verifie
 T = TypeVar("T")
 _ASCII_NAMES = (known.EMAIL_NAME, known.DNS_NAME, known.URI_NAME)
 _CONTROL_BYTES = bytes((*range(0x20), 0x7F))
+_OBJECTS_BYTES = 3_000  # of a certificate's own small objects, whatever it says
+_MEMBER_BYTES = 250  # of an extension, a purpose or a name, beside its content
 
 
 class Certificate:
@@ -121,6 +124,14 @@ class Certificate:
 
     def __repr__(self) -> str:
         return f"Certificate({self.subject_dn!r}, {self.fingerprint_hex})"
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory it takes, rather too much than too little: a stranger chooses what is in it."""
+        members = len(self.extensions) + len(self.alternative_names or ()) + len(self.purposes or ())
+        names = getsizeof(self.subject_dn) + getsizeof(self.issuer_dn)
+        # The bytes are there whole, as what is signed, as its parts, and once more as the names within.
+        return 4 * len(self.der) + names + members * _MEMBER_BYTES + _OBJECTS_BYTES
 
     @property
     def version(self) -> int:
@@ -250,10 +261,10 @@ def parse_certificate(certificate_der: bytes) -> Certificate:
 class CertificateCache:
     """The certificates parsed last, so that one that comes again is neither parsed nor verified again.
 
-    Holds at most `certificates_max` certificates and `bytes_max` bytes of DER; the longest unused go first.
+    Holds at most `certificates_max` certificates and `bytes_max` bytes of memory; the longest unused go first.
     """
 
-    def __init__(self, certificates_max: int, *, bytes_max: int = 16_777_216) -> None:
+    def __init__(self, certificates_max: int, *, bytes_max: int = 67_108_864) -> None:
         self._certificates_max = certificates_max
         self._bytes_max = bytes_max
         self._bytes = 0
@@ -272,10 +283,10 @@ class CertificateCache:
             return certificate
         certificate = Certificate(certificate_der, fingerprint_hex=digest.hexdigest())
         self._kept[key] = certificate
-        self._bytes += len(certificate_der)
+        self._bytes += certificate.held_bytes
         while len(self._kept) > self._certificates_max or self._bytes > self._bytes_max:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped.der)
+            self._bytes -= dropped.held_bytes
         return certificate
 
 

@@ -53,6 +53,8 @@ IP_NAME = 0x87
 
 _DEFAULT_FALSE = b"\x00"
 _CERTIFICATE_EXTENSIONS_MAX = 256
+_NAMES_MAX = 256  # each takes 50 times the two bytes that an empty one has in the certificate
+_PURPOSES_MAX = 256
 _REMEMBERED_MAX = 256
 _REMEMBERED_MAX_BYTES = 128
 
@@ -144,6 +146,8 @@ def read_purposes(content: bytes) -> frozenset[bytes]:
         if tag != der.OID or not oid or oid[-1] & 0x80:
             raise der.DerFault("a purpose that is no object identifier")
         purposes.add(oid)
+        if len(purposes) > _PURPOSES_MAX:
+            raise der.DerFault("far too many purposes")
     if not purposes:
         raise der.DerFault("no purpose at all")
     return frozenset(purposes)
@@ -151,10 +155,16 @@ def read_purposes(content: bytes) -> frozenset[bytes]:
 
 def read_general_names(content: bytes) -> tuple[GeneralName, ...]:
     """Tag and content of each alternative name; at least one. Character rules are the reader's concern."""
-    names = tuple(der.elements(der.whole(content, der.SEQUENCE)))
-    if not names or not all(tag & 0xC0 == 0x80 for tag, _ in names):
+    names: list[GeneralName] = []
+    for name in der.elements(der.whole(content, der.SEQUENCE)):
+        if name[0] & 0xC0 != 0x80:
+            raise der.DerFault("no alternative name")
+        if len(names) == _NAMES_MAX:
+            raise der.DerFault("far too many alternative names")
+        names.append(name)
+    if not names:
         raise der.DerFault("no alternative name")
-    return names
+    return tuple(names)
 
 
 def read_key_id(content: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """What is read of a certificate, and which bytes are none."""
 
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -410,10 +412,68 @@ def test_the_cache_gives_the_same_object_and_keeps_to_its_bounds() -> None:
     cache.parse(certificates[2])
     assert len(cache) == 2
     assert cache.parse(certificates[0]) is first
-    small = CertificateCache(100, bytes_max=2 * len(certificates[0]) + 10)
+    small = CertificateCache(100, bytes_max=2 * first.held_bytes + 500)
     for certificate in certificates:
         small.parse(certificate)
     assert len(small) == 2
+
+
+def _empty_names(number: int) -> bytes:
+    return made(serial=number.to_bytes(3), extensions=[extension(ALTERNATIVE, sequence(tlv(DNS_NAME) * 49_000))])
+
+
+def _names(number: int) -> bytes:
+    names = sequence(*(tlv(DNS_NAME, b"%d" % each) for each in range(256)))
+    return made(serial=number.to_bytes(3), extensions=[extension(ALTERNATIVE, names)])
+
+
+def _purposes(number: int) -> bytes:
+    purposes = sequence(*(oid(f"1.2.{each}") for each in range(256)))
+    return made(serial=number.to_bytes(3), extensions=[extension(PURPOSES, purposes)])
+
+
+def _extensions(number: int) -> bytes:
+    return made(serial=number.to_bytes(3), extensions=[extension(f"1.2.{each}", b"") for each in range(256)])
+
+
+def _long_name(number: int) -> bytes:
+    # One character beyond the basic plane makes every other as wide.
+    text = tlv(0x0C, ("a" * 20_000 + "\N{GRINNING FACE}").encode())
+    return made(serial=number.to_bytes(3), subject=sequence(tlv(0x31, sequence(oid("2.5.4.3"), text))))
+
+
+def _small(number: int) -> bytes:
+    return made(serial=number.to_bytes(3))
+
+
+@pytest.mark.parametrize("make", [_empty_names, _names, _purposes, _extensions, _long_name, _small])
+def test_the_cache_holds_no_more_memory_than_its_bound_whatever_comes(make: Callable[[int], bytes]) -> None:
+    bound = 400_000
+    presented = [make(number) for number in range(1, 1 + max(8, 2 * bound // parse_certificate(make(1)).held_bytes))]
+    cache = CertificateCache(10_000, bytes_max=bound)
+    parse_certificate(presented[0])  # fills what is remembered of all certificates
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for certificate in presented:
+            cache.parse(bytes(bytearray(certificate)))  # a copy of its own, as the network gives it
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(cache) < len(presented)
+    assert grown < bound
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(256, True), (257, False), (49_000, False)])
+def test_more_names_than_anybody_needs_are_unreadable(count: int, is_read: bool) -> None:
+    names = with_extension(ALTERNATIVE, sequence(tlv(DNS_NAME) * count)).alternative_names
+    assert (names is not None) is is_read
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(256, True), (257, False)])
+def test_more_purposes_than_anybody_needs_are_unreadable(count: int, is_read: bool) -> None:
+    purposes = with_extension(PURPOSES, sequence(*(oid(f"1.2.{each}") for each in range(count)))).purposes
+    assert purposes is not None and len(purposes) == (count if is_read else 0)
 
 
 def test_the_cache_keeps_nothing_unreadable() -> None:

@@ -435,6 +435,12 @@ class TestUsage:
         leaf = ca.issue("CN=dev", san=["dns:a\r\nb"])
         assert_refused(judged(leaf, ca), NameUnreadable, "CN=dev")
 
+    def test_thousands_of_alternative_names(self) -> None:
+        ca = make_ca()
+        content = sequence(b"\x82\x00" * 49_000)
+        many = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), content)
+        assert_refused(judged(ca.issue("CN=dev", extensions=[(many, False)]), ca), NameUnreadable, "CN=dev")
+
 
 class TestStrength:
     """weak keys and digests, each by a setting of its own."""
