@@ -4,6 +4,7 @@ Owns the unfinished bodies and their bounds: how many of one peer, how many at a
 The oldest makes room for a new one; its sender is told 4.08 at its next block and starts again.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -23,7 +24,7 @@ from adapters.coap.wire.numbers import (
 from adapters.coap.wire.request import Answer, Block, text_answer
 
 K = TypeVar("K")
-UploadKey = tuple[int, tuple[Option, ...]]  # method and options: what all blocks of a body have in common
+UploadKey = bytes  # digest of method and options: what all blocks of a body have in common
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +62,7 @@ class Uploads(Generic[K]):
         """The whole body if this was its last block, else what to answer: 2.31, 4.00, 4.08 or 4.13."""
         if len(payload) != block.size_bytes if block.more else len(payload) > block.size_bytes:
             return text_answer(BAD_REQUEST, "payload does not fill its block")
-        key = (method, tuple(option for option in options if _names_the_body(option[0])))
+        key = upload_key(method, options)
         unfinished = self._resume(line, key, block)
         if unfinished is None:
             return text_answer(REQUEST_ENTITY_INCOMPLETE, "a block before this one is missing")
@@ -110,6 +111,15 @@ class Uploads(Generic[K]):
         del bodies[unfinished.key]
         if not bodies:
             del self._bodies[unfinished.line]
+
+
+def upload_key(method: int, options: Sequence[Option]) -> UploadKey:
+    """The same for all blocks of a body, and of one size whatever the options hold: a peer chooses their values."""
+    digest = hashlib.sha256(bytes((method,)))
+    for number, value in options:
+        if _names_the_body(number):
+            digest.update(number.to_bytes(2, "big") + len(value).to_bytes(4, "big") + value)
+    return digest.digest()
 
 
 def _names_the_body(number: int) -> bool:

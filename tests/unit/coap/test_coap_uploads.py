@@ -8,6 +8,7 @@ from adapters.coap.wire.endpoint import Endpoint, Request, Send
 from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.numbers import BLOCK1, BLOCK2, CHANGED, NON, SIZE1
 from adapters.coap.wire.request import Answer, Block
+from adapters.coap.wire.uploads import upload_key
 from kernel.meters import Count
 from tests.support.coap import Reading, limits, request
 
@@ -136,6 +137,28 @@ def test_bodies_for_different_options_are_different_bodies() -> None:
     sender.block(Block(0, True, 0), b"b" * 16, path="/e")
     assert body(sender.block(Block(1, False, 0), b"!", path="/t")) == b"a" * 16 + b"!"
     assert body(sender.block(Block(1, False, 0), b"!", path="/e")) == b"b" * 16 + b"!"
+
+
+def test_what_is_kept_to_tell_bodies_apart_is_small_however_large_the_options() -> None:
+    large = [(11, b"t"), *((6, bytes([number]) * 1000) for number in range(60))]
+    assert len(upload_key(2, large)) == len(upload_key(2, [])) == 32
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        (3, [(11, b"t"), (11, b"u")]),
+        (2, [(11, b"tu")]),
+        (2, [(11, b"t"), (15, b"u")]),
+        (2, [(11, b"t"), (11, b""), (11, b"u")]),
+        (2, [(11, b"u"), (11, b"t")]),
+        (2, [(11, b"t\x00\x0b\x00\x00\x00\x01u")]),
+    ],
+)
+def test_another_method_or_another_cut_of_the_options_is_another_body(
+    method: int, options: list[tuple[int, bytes]]
+) -> None:
+    assert upload_key(method, options) != upload_key(2, [(11, b"t"), (11, b"u")])
 
 
 def test_options_that_do_not_name_the_body_may_change_between_blocks() -> None:
