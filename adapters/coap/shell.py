@@ -67,6 +67,7 @@ class CoapAdapter:
         self._endpoint: Endpoint[Conversation] = Endpoint(
             limits=_wire_limits(settings),
             draw=draw,
+            answered=self._count,
             repetitions=meters.counter("tuhono_coap_repetitions", "requests received again and recognised"),
             rejections=meters.counter("tuhono_coap_rejections", "datagrams that were no acceptable CoAP message"),
         )
@@ -197,7 +198,6 @@ class CoapAdapter:
         now = self._clock.monotonic()
         effects = self._endpoint.answer(request.exchange, answer, now)
         if effects:
-            self._count(answer.code)
             self._carry_out(effects)
             self._arm(now)
         self._note_idle()

@@ -56,7 +56,9 @@ steps = st.lists(
 
 
 def new_endpoint() -> Endpoint[str]:
-    endpoint: Endpoint[str] = Endpoint(limits=BOUNDS, draw=lambda: 0.3, repetitions=Count(), rejections=Count())
+    endpoint: Endpoint[str] = Endpoint(
+        limits=BOUNDS, draw=lambda: 0.3, answered=lambda _: None, repetitions=Count(), rejections=Count()
+    )
     for peer in PEERS:
         endpoint.open(peer)
     return endpoint
@@ -102,7 +104,11 @@ def test_nothing_is_raised_and_memory_stays_bounded(script: list[tuple[str, str,
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40), st.sampled_from([CON, NON]))
 def test_in_any_order_of_repetitions_each_request_is_given_out_once(order: list[tuple[int, bool]], type_: int) -> None:
     endpoint: Endpoint[str] = Endpoint(
-        limits=limits(exchanges_per_peer_max=4), draw=lambda: 0.0, repetitions=Count(), rejections=Count()
+        limits=limits(exchanges_per_peer_max=4),
+        draw=lambda: 0.0,
+        answered=lambda _: None,
+        repetitions=Count(),
+        rejections=Count(),
     )
     endpoint.open("peer")
     given_out: list[int] = []

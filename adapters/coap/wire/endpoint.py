@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from adapters.coap.wire.deadlines import Agenda, EqualDelays
 from adapters.coap.wire.exchanges import Exchange, ExchangeMemory, Line, Separate, WireLimits
-from adapters.coap.wire.message import FormatFault, Header, Message, parse_body, read_header, render, uint
+from adapters.coap.wire.message import HEADER_BYTES, FormatFault, Header, Message, parse_body, read_header, render, uint
 from adapters.coap.wire.numbers import (
     ACK,
     BAD_OPTION,
@@ -62,11 +62,23 @@ _NOTHING: tuple[()] = ()
 
 
 class Endpoint(Generic[K]):
-    """The server's side of every exchange. `draw` gives numbers from 0 to 1, 1 excluded, at random."""
+    """The server's side of every exchange. `draw` gives numbers from 0 to 1, 1 excluded, at random.
 
-    def __init__(self, *, limits: WireLimits, draw: Callable[[], float], repetitions: Count, rejections: Count) -> None:
+    `answered` hears the code of every answer, whether it was given by `answer` or here; not of one sent again.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: WireLimits,
+        draw: Callable[[], float],
+        answered: Callable[[int], None],
+        repetitions: Count,
+        rejections: Count,
+    ) -> None:
         self._limits = limits
         self._draw = draw
+        self._answered = answered
         self._repetitions = repetitions
         self._rejections = rejections
         self._lines: dict[K, Line[K]] = {}
@@ -116,9 +128,11 @@ class Endpoint(Generic[K]):
         if line is None or header is None:
             return _NOTHING
         if header.type == ACK or header.type == RST:
-            if header.code == EMPTY and len(datagram) == 4:
+            if header.code == EMPTY and len(datagram) == HEADER_BYTES:
                 self._end_separate(line, header.message_id, now)
             return _NOTHING
+        if header.code == EMPTY and header.type == CON and len(datagram) == HEADER_BYTES:  # a ping
+            return [Send(key, render(RST, EMPTY, header.message_id))]
         if not is_request(header.code):
             return self._reject(line, header)
         exchange = line.exchanges.get(header.message_id)
@@ -138,6 +152,7 @@ class Endpoint(Generic[K]):
             return _NOTHING
         exchange.is_answered = True
         self.unanswered -= 1
+        self._answered(answer.code)
         if exchange.block1 is not None:
             answer = answer.with_option(BLOCK1, exchange.block1.rendered())
         if exchange.is_acknowledged:
@@ -219,6 +234,7 @@ class Endpoint(Generic[K]):
 
     def _render_busy(self, line: Line[K], message: Message) -> bytes:
         """Said without remembering it: the request, sent again, may find room."""
+        self._answered(BUSY.code)
         if message.type == CON:
             return render(ACK, BUSY.code, message.message_id, message.token, BUSY.options)
         return render(NON, BUSY.code, self._draw_message_id(line), message.token, BUSY.options)

@@ -3,7 +3,7 @@
 from adapters.coap.wire.endpoint import Effects, Endpoint, Request, Send
 from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.message import render
-from adapters.coap.wire.numbers import ACK, CHANGED, CON, EMPTY, GET, MAX_AGE, NON, RST, SIZE1
+from adapters.coap.wire.numbers import ACK, CHANGED, CON, EMPTY, GET, MAX_AGE, NON, RST, SIZE1, spelled
 from adapters.coap.wire.request import Answer
 from kernel.meters import Count
 from tests.support.coap import Reading, ack, datagram, limits, request, reset
@@ -16,8 +16,13 @@ class Bench:
 
     def __init__(self, bounds: WireLimits | None = None, *, draw: float = 0.0) -> None:
         self.repetitions, self.rejections = Count(), Count()
+        self.answered: list[int] = []
         self.endpoint: Endpoint[str] = Endpoint(
-            limits=bounds or limits(), draw=lambda: draw, repetitions=self.repetitions, rejections=self.rejections
+            limits=bounds or limits(),
+            draw=lambda: draw,
+            answered=self.answered.append,
+            repetitions=self.repetitions,
+            rejections=self.rejections,
         )
         self.endpoint.open("peer")
         self.endpoint.open("other")
@@ -165,6 +170,27 @@ def test_our_message_ids_wrap_and_skip_one_still_on_its_way() -> None:
 def test_an_empty_confirmable_message_is_a_ping_and_gets_a_reset() -> None:
     bench = Bench()
     assert bench.receive(bytes.fromhex("4000abcd")) == [Send("peer", bytes.fromhex("7000abcd"))]
+    assert bench.rejections.total == 0
+
+
+def test_an_empty_message_with_anything_behind_it_is_no_ping() -> None:
+    bench = Bench()
+    assert bench.receive(bytes.fromhex("4000abcd00")) == [Send("peer", bytes.fromhex("7000abcd"))]
+    assert bench.rejections.total == 1
+
+
+def test_every_answer_is_told_once_whoever_gave_it() -> None:
+    bench = Bench(limits(exchanges_per_peer_max=1, payload_max_bytes=20))
+    block = {"options": [(27, b"\x08")], "payload": b"x" * 16}
+    bench.receive(datagram(options=[(9, b"")], message_id=1))
+    bench.receive(datagram(options=[(9, b"")], message_id=1))
+    bench.receive(request("/t", message_id=2, payload=b"x" * 21))
+    bench.receive(request("/t", message_id=3, **block))
+    asked = bench.take(request("/t", message_id=4))
+    bench.receive(request("/t", message_id=5))
+    bench.endpoint.answer(asked.exchange, OK, 0.0)
+    bench.endpoint.answer(asked.exchange, OK, 0.0)
+    assert [spelled(code) for code in bench.answered] == ["4.02", "4.13", "2.31", "5.03", "2.04"]
 
 
 def test_confirmable_messages_that_cannot_be_processed_get_a_reset() -> None:

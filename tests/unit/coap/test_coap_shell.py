@@ -443,6 +443,16 @@ async def test_draining_ends_at_its_deadline() -> None:
         assert association.is_closed
 
 
+async def test_answers_of_the_message_layer_are_counted_with_the_others_and_a_ping_is_no_rejection() -> None:
+    async with Stage().running() as stage:
+        association = await stage.connected()
+        association.says(request("/t", message_id=1, payload=b"x" * 2049))
+        association.says(bytes.fromhex("4000abcd"))
+        assert codes(association) == ["4.13", "0.00"]
+        assert stage.counted("tuhono_coap_answers", code="4.13") == 1
+        assert stage.counted("tuhono_coap_rejections") == 0
+
+
 async def test_draining_an_idle_adapter_is_done_at_once() -> None:
     async with Stage().running() as stage:
         association = await stage.connected()

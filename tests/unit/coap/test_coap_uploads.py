@@ -20,6 +20,7 @@ class Sender:
         self.endpoint: Endpoint[str] = Endpoint(
             limits=bounds or limits(exchanges_per_peer_max=1000),
             draw=lambda: 0.0,
+            answered=lambda _: None,
             repetitions=Count(),
             rejections=Count(),
         )
