@@ -7,6 +7,8 @@ of all connections it concerns; admissions wait in tasks that `run` owns.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from adapters.admission.admission import Admission
 from adapters.edge.peer import Peer
@@ -58,7 +60,7 @@ class MqttAdapter:
         self._due: DueSeconds[MqttShell] = DueSeconds()
         self._holders: Holders[MqttShell] = Holders()
         self._flush_due: list[MqttShell] = []
-        self._is_draining = False
+        self.is_draining = False
         self._unkept: set[MqttShell] = set()  # while draining: those with messages under way
         self._drained_some = asyncio.Event()
 
@@ -78,28 +80,25 @@ class MqttAdapter:
         """End what has been silent past its deadline. Once a second; touches only what may be due."""
         now = self.clock.monotonic()
         for shell in self._due.take_due(now):
-            try:
-                shell.expire(now)
-            except Exception:
-                self._drop_defective(shell)
+            self._guard(shell, partial(shell.expire, now))
 
     async def drain(self, *, within_s: float) -> None:
         """Take no more packets, let messages under way be kept and acknowledged, say goodbye to every device,
         and abort those that have not gone by then. The listeners must have stopped accepting.
         """
-        self._is_draining = True
+        self.is_draining = True
         ends_at = self.clock.monotonic() + within_s
         for shell in self._due:
-            shell.retire()
+            self._guard(shell, shell.retire)
         self._unkept = {shell for shell in self._due if shell.outstanding}
         all_kept = await self._until(lambda: not self._unkept, within_s * DRAIN_SHARE)
         for shell in self._due:
-            shell.end(ShuttingDown("the process is stopping"))
+            self._guard(shell, partial(shell.end, ShuttingDown("the process is stopping")))
         all_gone = await self._until(lambda: not len(self._due), ends_at - self.clock.monotonic())
         if not (all_kept and all_gone):
             log.info("mqtt.drain-cut-short", extra=fields(unkept=len(self._unkept), connections=len(self._due)))
         for shell in self._due:
-            shell.abort()
+            self._guard(shell, shell.abort)
 
     async def _until(self, is_so: Callable[[], bool], within_s: float) -> bool:
         """Whether it came to be so in time; looked at whenever a connection got somewhere."""
@@ -116,7 +115,7 @@ class MqttAdapter:
 
     def opened(self, shell: MqttShell, deadline: float) -> None:
         self._due.schedule(shell, deadline)
-        if self._is_draining:
+        if self.is_draining:
             shell.abort()
 
     def watch(self, shell: MqttShell, deadline: float) -> None:
@@ -146,7 +145,7 @@ class MqttAdapter:
 
     def gone(self, shell: MqttShell) -> None:
         self._due.cancel(shell)
-        if self._is_draining:
+        if self.is_draining:
             self._note_drained(shell)
 
     def flush_soon(self, shell: MqttShell) -> None:
@@ -159,16 +158,18 @@ class MqttAdapter:
     def _flush(self) -> None:
         due, self._flush_due = self._flush_due, []
         for shell in due:
-            try:
-                shell.flush()
-            except Exception:
-                self._drop_defective(shell)
-            if self._is_draining and not shell.outstanding:
+            self._guard(shell, shell.flush)
+            if self.is_draining and not shell.outstanding:
                 self._note_drained(shell)
 
-    def _drop_defective(self, shell: MqttShell) -> None:
-        log.exception("connection.failed", extra=fields(client_id=shell.client_id))
-        shell.abort()
+    def _guard(self, shell: MqttShell, step: Callable[[], None]) -> None:
+        """A defect in one connection's step costs that connection, and nothing else."""
+        try:
+            step()
+        except Exception:
+            log.exception("connection.failed", extra=fields(client_id=shell.client_id))
+            with suppress(Exception):  # it was told of already
+                shell.abort()
 
     def _note_drained(self, shell: MqttShell) -> None:
         self._unkept.discard(shell)

@@ -5,13 +5,16 @@ meaning of topics to topics.py, and what no connection does alone to adapter.py.
 
 A message is acknowledged from the callback that says it is kept, nowhere else. What a batch of callbacks
 has to say to one device is written at once, at the end of the batch. No packet is taken while admission
-is out or too much is unacknowledged: the bytes wait in the decoder, and beyond HELD_MAX_BYTES in the
-peer.
+is out or too much is unacknowledged: what one read brought waits in the decoder, all else in the peer.
+
+A device that has said goodbye is heard out: what it sent is taken, however much that is, before the
+connection closes; for GOODBYE_S at most.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +30,7 @@ from adapters.mqtt.wire.connection import Connection
 from adapters.mqtt.wire.decoder import PacketDecoder
 from adapters.mqtt.wire.effects import UNANSWERED, Admit, Delivery, Effect, Goodbye, Send
 from adapters.mqtt.wire.errors import WireFault
+from adapters.sessions.errors import SessionTakenOver
 from adapters.sessions.session import Session, session_of
 from kernel.errors import Refused, TuhonoError
 from kernel.ids import generate_id
@@ -38,15 +42,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTER: Final = "hono-mqtt"
-HELD_MAX_BYTES: Final = 16_384  # received while no packet is taken; beyond, the socket is not read
+GOODBYE_S: Final = 30.0  # from the end of what a device sent until all of it is taken and kept
 
 
 class MqttShell:
     """The StreamHandler of one connection. An idle one has no task, no timer and no buffer."""
 
     __slots__ = (
-        "_adapter", "_closing", "_connection", "_decoder", "_has_ended", "_is_paused", "_is_pumping", "_is_retired",
-        "_opened_at", "_out", "_session", "_stream", "client_id", "due_second", "is_flush_due",
+        "_adapter", "_closing", "_connection", "_decoder", "_goodbye_by", "_has_ended", "_is_paused", "_is_pumping",
+        "_is_retired", "_opened_at", "_out", "_session", "_stream", "client_id", "due_second", "is_flush_due",
     )  # fmt: skip
 
     def __init__(self, adapter: MqttAdapter) -> None:
@@ -63,7 +67,8 @@ class MqttShell:
         self._is_pumping = False
         self._is_paused = False
         self._is_retired = False
-        self._has_ended = False  # the device sends no more, and waits for what it sent to be taken
+        self._has_ended = False  # the device sends no more, and what it sent is not all taken yet
+        self._goodbye_by = math.inf  # monotonic; when that must be over
         self.client_id = ""
         self.due_second = UNSCHEDULED
         self.is_flush_due = False
@@ -81,15 +86,24 @@ class MqttShell:
         decoder = self._decoder
         decoder.feed(data)
         self._pump()
-        if decoder.held_bytes > HELD_MAX_BYTES and not self._is_paused and not self._takes_packets:
+        if decoder.held_bytes and not self._is_paused and not self._takes_packets and self._stream is not None:
             self._is_paused = True
             stream.pause_reading()
 
     def ended(self) -> bool:
-        """What was sent right behind CONNECT is for a device that may yet be let in [MQTT-3.1.4]."""
+        """Stay for what was sent and is not yet taken or kept: right behind CONNECT [MQTT-3.1.4], or faster than
+        messages are kept."""
+        if self._takes_packets and self._decoder.held_bytes:
+            self._pump()
+        if self._stream is None:
+            return False
         if self._connection.state == states.ADMITTING and self._decoder.held_bytes:
             self._has_ended = True
             return True
+        if self.outstanding:
+            self._hear_out()
+            return True
+        self._write_out()
         self._leave("closed-by-peer")
         return False
 
@@ -106,19 +120,29 @@ class MqttShell:
         return self._connection.outstanding if self._stream is not None else 0
 
     def flush(self) -> None:
-        """Write what the callbacks of this turn have to say, and take packets again if they made room."""
+        """Write what the callbacks of this turn have to say, and take packets again if they made room; where no
+        more will come and all is kept, close."""
         self.is_flush_due = False
         self._write_out()
         stream = self._stream
-        if stream is not None and self._takes_packets:
-            if self._decoder.held_bytes:
-                self._pump()
-            if self._is_paused and self._takes_packets:
-                self._is_paused = False
-                stream.resume_reading()
+        if stream is None or not self._takes_packets:
+            return
+        if self._decoder.held_bytes:
+            self._pump()
+        if self._is_paused and self._takes_packets:
+            self._is_paused = False
+            stream.resume_reading()
+        if self._has_ended and not self.outstanding:
+            self._hang_up("closed-by-peer")
 
     def expire(self, now: float) -> None:
         """The second of its deadline has come: end it, or put it off."""
+        if now >= self._goodbye_by:
+            self._hang_up("goodbye-overdue")
+            return
+        if self._has_ended and self._connection.state == states.OPEN:  # it cannot break its silence
+            self._adapter.watch(self, self._goodbye_by)
+            return
         fault = self._connection.overdue(now)
         if fault is not None:
             self._fail(fault)
@@ -126,13 +150,15 @@ class MqttShell:
             self._adapter.watch(self, self._connection.deadline)
 
     def retire(self) -> None:
-        """Take no more packets: the process is about to stop."""
+        """Take no more packets, but those of a device that said goodbye: the process is about to stop."""
         self._is_retired = True
         if self._stream is not None:
             self._stream.pause_reading()
 
     def end(self, error: TuhonoError) -> None:
-        """Close, telling the device why where its version can."""
+        """Close, telling the device why where its version can. Who has said goodbye can be no rival."""
+        if self._has_ended and isinstance(error, SessionTakenOver):
+            return
         if self._connection.state == states.ADMITTING:
             self._refuse(error)
         elif self._stream is not None:
@@ -161,7 +187,7 @@ class MqttShell:
 
     @property
     def _takes_packets(self) -> bool:
-        return self._connection.takes_packets and not self._is_retired
+        return self._connection.takes_packets and (self._has_ended or not self._is_retired)
 
     def _pump(self) -> None:
         """Take packets until there are none, or none may be taken; then write what they gave rise to."""
@@ -170,7 +196,7 @@ class MqttShell:
         now = self._adapter.clock.monotonic()
         self._is_pumping = True
         try:
-            while connection.takes_packets and not self._is_retired:
+            while connection.takes_packets and (self._has_ended or not self._is_retired):
                 packet = decoder.next_packet()
                 if packet is None:
                     break
@@ -212,6 +238,8 @@ class MqttShell:
             self._adapter.admissions.begin(evidence, self.judged)
         except TuhonoError as refusal:
             self._refuse(refusal)
+        else:
+            self._adapter.watch(self, self._connection.deadline)
 
     def _accept(self, admitted: Admitted | None, stream: Stream) -> None:
         connection = self._connection
@@ -228,10 +256,11 @@ class MqttShell:
         if connection.state == states.CLOSED:
             self._hang_up("packet-size-too-small")
             return
-        self._adapter.watch(self, connection.deadline)
+        if self._has_ended:
+            self._hear_out()
+        else:
+            self._adapter.watch(self, connection.deadline)
         self.flush()
-        if self._has_ended and self._stream is not None:
-            self._hang_up("closed-by-peer")
 
     def _refuse(self, error: Exception) -> None:
         refusal = refusals.connect_refusal(error)
@@ -287,6 +316,12 @@ class MqttShell:
 
     # The end
 
+    def _hear_out(self) -> None:
+        """Stay until what the device sent is taken and kept; `flush` closes then."""
+        self._has_ended = True
+        self._goodbye_by = self._adapter.clock.monotonic() + GOODBYE_S
+        self._adapter.watch(self, self._goodbye_by)
+
     def _fail(self, fault: WireFault) -> None:
         was = self._connection.state
         self._out.append(self._connection.fail(fault))
@@ -320,6 +355,7 @@ class MqttShell:
         self._connection.close(reasons.SUCCESS)
         self._closing = self._stream
         self._stream = self._session = None
+        self._goodbye_by = math.inf
         self._out.clear()
 
     def _write_out(self) -> None:

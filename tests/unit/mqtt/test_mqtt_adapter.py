@@ -72,7 +72,9 @@ class TestSilence:
             device = bench.device()
             device.send(connect())
             await until(lambda: bench.admission.asked)
-            wait(bench, 17)
+            wait(bench, 6)
+            assert not device.is_closed
+            wait(bench, 1)
             assert device.take() == [(0x20, b"\0\x03")]
             assert device.is_closed
 
@@ -239,6 +241,24 @@ class TestDefects:
             await until(lambda: bool(sound.stream.written))
             assert broken.stream.was_aborted and not sound.is_closed
             assert "connection.failed" in caplog.messages
+
+    @pytest.mark.parametrize("step", ["retire", "end", "abort"])
+    async def test_in_a_drain(self, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with mqtt_bench() as bench:
+            broken, sound = await bench.connected(client_id="a"), await bench.connected(client_id="b")
+            before = getattr(MqttShell, step)
+
+            def fail(self: MqttShell, *told: object) -> None:
+                if self is broken.handler:
+                    raise ValueError("a defect")
+                before(self, *told)
+
+            monkeypatch.setattr(MqttShell, step, fail)
+            if step == "abort":
+                for device in (broken, sound):
+                    monkeypatch.setattr(device.stream, "close", lambda: None)
+            await bench.adapter.drain(within_s=0.05)
+            assert sound.is_closed or sound.stream.was_aborted
 
     async def test_while_letting_a_device_in(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

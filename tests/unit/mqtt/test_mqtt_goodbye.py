@@ -1,10 +1,12 @@
-"""A device that sends all it has behind CONNECT, and leaves without waiting for CONNACK [MQTT-3.1.4]."""
+"""A device that leaves before all it sent is taken: behind CONNECT [MQTT-3.1.4], or ahead of what is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.mqtt.wire import packets as p
+from conf.mqtt import MqttSettings
 from registry.errors import CredentialUnknown
 from tests.support.mqtt import MqttBench, MqttDevice, mqtt_bench
 from tests.support.mqtt_client import connect, publish
@@ -30,9 +32,9 @@ async def test_what_it_sent_is_taken_once_it_is_let_in(bench: MqttBench, version
     assert device.handler.ended() is True
     assert not device.is_closed and bench.uplink.uploads == []
     go(bench)
-    await until(lambda: device.is_closed)
+    await _until_taken(bench, device)
     assert [upload.payload for upload in bench.uplink.uploads] == [b"one", b"two"]
-    assert device.take()[0][0] == 0x20
+    assert [first for first, _ in device.take()] == [0x20, 0x40]
     await _until_gone(bench, device)
 
 
@@ -56,13 +58,98 @@ async def test_who_sent_nothing_behind_connect_is_let_go_at_once(bench: MqttBenc
     assert device.take() == [] and len(bench.sessions) == 0
 
 
-async def test_who_was_let_in_is_let_go_at_once(bench: MqttBench) -> None:
+async def test_who_was_let_in_and_owes_nothing_is_let_go_at_once(bench: MqttBench) -> None:
     go(bench)
     device = await bench.connected()
     device.send(publish("t", b"one", qos=1))
+    bench.uplink.settle()
     assert device.handler.ended() is False
-    assert [upload.payload for upload in bench.uplink.uploads] == [b"one"]
+    assert device.take() == [(0x40, b"\0\1")], "it may still read"
     assert len(bench.sessions) == 0
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("goodbye", [(), (p.Disconnect(),)])
+async def test_more_than_may_be_under_way_is_taken_before_the_connection_closes(
+    version: int, goodbye: tuple[p.Packet, ...]
+) -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=4)) as bench:
+        device = await bench.connected(version)
+        sent = [b"%d" % number for number in range(11)]
+        device.send(*[publish("t", payload) for payload in sent], *goodbye)
+        assert len(bench.uplink.uploads) == 4
+        assert device.handler.ended() is True
+        await _until_taken(bench, device)
+        assert [upload.payload for upload in bench.uplink.uploads] == sent
+        await _until_gone(bench, device)
+
+
+async def test_more_than_may_be_under_way_is_taken_of_who_did_not_wait_for_the_verdict() -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=4)) as bench:
+        bench.admission.gate = asyncio.Event()
+        device = bench.device()
+        device.send(connect(), *[publish("t", b"%d" % number) for number in range(11)], p.Disconnect())
+        assert device.handler.ended() is True
+        go(bench)
+        await until(lambda: len(bench.uplink.uploads) == 4)
+        assert not device.is_closed
+        await _until_taken(bench, device)
+        assert len(bench.uplink.uploads) == 11
+        await _until_gone(bench, device)
+
+
+async def test_packets_for_which_room_was_made_in_the_same_turn_are_taken() -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=1)) as bench:
+        device = await bench.connected()
+        device.send(publish("t", b"one"), publish("t", b"two"))
+        bench.uplink.settle()
+        assert device.handler.ended() is True
+        assert [upload.payload for upload in bench.uplink.uploads] == [b"one", b"two"]
+        await _until_taken(bench, device)
+        await _until_gone(bench, device)
+
+
+async def test_a_message_that_is_never_kept_holds_the_connection_for_a_bounded_time(bench: MqttBench) -> None:
+    go(bench)
+    device = await bench.connected(keep_alive_s=4)
+    device.send(publish("t", b"one"))
+    assert device.handler.ended() is True
+    for second in range(30):
+        assert not device.is_closed, f"after {second} s"
+        bench.clock.advance(1.0)
+        bench.adapter.sweep()
+    assert device.is_closed
+    await _until_gone(bench, device)
+
+
+async def test_its_next_connection_does_not_cost_it_what_it_sent_over_this_one() -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=1)) as bench:
+        older = await bench.connected(client_id="same")
+        older.send(publish("t", b"one"), publish("t", b"two"))
+        older.handler.ended()
+        newer = await bench.connected(client_id="same")
+        await _until_taken(bench, older)
+        assert [upload.payload for upload in bench.uplink.uploads] == [b"one", b"two"]
+        assert not newer.is_closed
+
+
+async def test_a_process_that_stops_takes_what_was_said_before_a_goodbye() -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=1)) as bench:
+        device = await bench.connected()
+        device.send(publish("t", b"one"), publish("t", b"two"))
+        device.handler.ended()
+        draining = asyncio.create_task(bench.adapter.drain(within_s=10.0))
+        await until(lambda: bench.adapter.is_draining)
+        await _until_taken(bench, device)
+        await draining
+        assert [upload.payload for upload in bench.uplink.uploads] == [b"one", b"two"]
+
+
+async def _until_taken(bench: MqttBench, device: MqttDevice) -> None:
+    while not device.is_closed:
+        await until(lambda: bool(bench.uplink.waiting) or device.is_closed)
+        while bench.uplink.waiting:
+            bench.uplink.settle()
 
 
 async def _until_gone(bench: MqttBench, device: MqttDevice) -> None:
