@@ -40,7 +40,7 @@ class IdentityFiles:
         """Raises CertificateFilesInvalid, naming the file, for anything that could not serve a handshake."""
         leaf, *intermediates = self._certificates()
         key = self._key()
-        if _public_der(key.public_key()) != _public_der(leaf.public_key()):
+        if _public_der(key.public_key()) != self._certified_key(leaf):
             raise CertificateFilesInvalid(
                 f"{self.key_file} is not the key of the certificate in {self.certificate_file}"
             )
@@ -58,8 +58,14 @@ class IdentityFiles:
             return x509.load_pem_x509_certificates(self.certificate_file.read_bytes())
         except OSError as fault:
             raise CertificateFilesInvalid(f"{self.certificate_file}: {fault.strerror}") from fault
-        except ValueError as fault:
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as fault:
             raise CertificateFilesInvalid(f"{self.certificate_file} holds no usable PEM certificate") from fault
+
+    def _certified_key(self, leaf: x509.Certificate) -> bytes:
+        try:
+            return _public_der(leaf.public_key())
+        except (ValueError, UnsupportedAlgorithm) as fault:
+            raise CertificateFilesInvalid(f"{self.certificate_file} certifies a key of an unknown kind") from fault
 
     def _key(self) -> PrivateKey:
         try:

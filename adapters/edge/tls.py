@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from adapters.edge.cookies import Cookies
 from adapters.edge.engine import FFI, LIB
@@ -70,7 +70,7 @@ class TlsContexts:
         self._contexts: dict[tuple[Transport, bool], SSL.Context] = {}
         try:
             self.context(Transport.STREAM, certificate_required=False)
-        except SSL.Error as fault:
+        except (SSL.Error, crypto.Error, ValueError) as fault:
             raise CertificateFilesInvalid(f"{certificate_file} cannot serve: {fault}") from fault
 
     @property
@@ -92,14 +92,14 @@ class TlsContexts:
         try:
             identity = self._files.read()
             made = {kind: self._make(kind[0], identity, kind[1]) for kind in self._contexts}
-        except (CertificateFilesInvalid, SSL.Error) as fault:
+        except (CertificateFilesInvalid, SSL.Error, crypto.Error) as fault:
             log.error("certificate.reload-failed", extra=fields(detail=str(fault)))
             return False
+        except Exception as fault:  # whatever stands in a file, the certificate in use goes on serving
+            log.exception("certificate.reload-failed", extra=fields(detail=repr(fault)))
+            return False
         self._identity, self._contexts = identity, made
-        log.info(
-            "certificate.reloaded",
-            extra=fields(subject=identity.leaf.subject.rfc4514_string(), not_after=identity.leaf.not_valid_after_utc),
-        )
+        log.info("certificate.reloaded", extra=_described(identity))
         return True
 
     def reload_if_changed(self) -> bool:
@@ -144,6 +144,15 @@ class TlsContexts:
     def _accepts_cookie(self, connection: SSL.Connection, cookie: bytes) -> bool:
         host, port = connection.get_app_data()
         return self._cookies.accepts(cookie, host, port)
+
+
+def _described(identity: Identity) -> dict[str, object]:
+    """For the log. A certificate can serve although its name cannot be shown."""
+    leaf = identity.leaf
+    try:
+        return fields(subject=leaf.subject.rfc4514_string(), not_after=leaf.not_valid_after_utc)
+    except Exception as fault:
+        return fields(detail=f"its subject cannot be shown: {fault!r}")
 
 
 def _install(context: Any, identity: Identity) -> None:

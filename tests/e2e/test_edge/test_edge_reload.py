@@ -3,16 +3,21 @@
 import asyncio
 import logging
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from adapters.edge.errors import CertificateFilesInvalid
+from adapters.edge.identity import Identity, IdentityFiles
 from adapters.edge.tls import TlsContexts
 from conf.edge import EdgeSettings
 from kernel.clock import SystemClock
-from tests.support.certificates import make_ca, make_server
+from tests.support.certificates import PrivateKey, make_ca, make_server, new_key
 from tests.support.edge import DtlsClient, TestBench, hang_up
+from tests.support.raw_certificates import assemble, common_name, oid, rdn, sequence, tlv
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -38,7 +43,7 @@ async def test_a_reload_serves_new_peers_anew_and_leaves_connected_ones_alone(be
         newcomer.close()
 
 
-@pytest.mark.parametrize("broken", ["certificate", "key", "pair", "absent"])
+@pytest.mark.parametrize("broken", ["certificate", "key", "pair", "kind", "version", "not-a-key", "name", "absent"])
 async def test_broken_files_keep_the_certificate_in_use_and_say_so_once(
     bench: TestBench, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
@@ -69,7 +74,7 @@ async def test_a_change_of_the_files_is_noticed(tmp_path: Path) -> None:
         await asyncio.gather(watching, return_exceptions=True)
 
 
-@pytest.mark.parametrize("broken", ["certificate", "key", "pair"])
+@pytest.mark.parametrize("broken", ["certificate", "key", "pair", "kind", "version", "not-a-key", "name"])
 async def test_files_that_cannot_serve_are_refused_at_the_start_by_name(bench: TestBench, broken: str) -> None:
     _break(bench, broken)
     with pytest.raises(CertificateFilesInvalid, match=r"server\.(pem|key)"):
@@ -86,8 +91,50 @@ def _break(bench: TestBench, how: str) -> None:
         bench.files.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\nnonsense\n")
     elif how == "key":
         bench.files.key.write_bytes(b"no key")
-    else:
+    elif how == "pair":
         bench.files.key.write_bytes(make_server(make_ca()).key_pem)
+    else:
+        bench.files.certificate.write_bytes(_odd(how))
+
+
+def _odd(how: str) -> bytes:
+    """A certificate that is well formed and of a kind nobody can load, as PEM."""
+    if how == "kind":
+        return _self_signed(spki=sequence(sequence(oid("1.2.3.4")), tlv(3, b"\x00\x01")))
+    if how == "not-a-key":
+        return _self_signed(
+            spki=sequence(sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")), tlv(3, b"\x00"))
+        )
+    if how == "name":
+        return _self_signed(subject=sequence(rdn(("2.5.4.3", 0x0C, b"\xff"))))
+    return _self_signed(version=9)
+
+
+def _self_signed(*, subject: bytes = common_name("server"), key: PrivateKey | None = None, **parts: object) -> bytes:
+    key = key or new_key()
+    made = assemble(**{"subject": subject, "issuer": subject, "key": key, "signed_by": key} | parts)  # type: ignore[arg-type]
+    return ssl.DER_cert_to_PEM_cert(made).encode()
+
+
+async def test_a_certificate_whose_name_cannot_be_shown_can_serve(bench: TestBench) -> None:
+    key = serialization.load_pem_private_key(bench.files.key.read_bytes(), password=None)
+    bench.files.certificate.write_bytes(_self_signed(key=key, subject=sequence(rdn(("2.5.4.3", 0x14, b"\xff")))))  # type: ignore[arg-type]
+    before = bench.contexts.identity
+    assert bench.contexts.reload()
+    assert bench.contexts.identity is not before
+
+
+@pytest.mark.parametrize("defect", [MemoryError(), RuntimeError("x"), x509.InvalidVersion("x", 9)])
+async def test_whatever_a_reload_meets_the_certificate_in_use_stays(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch, defect: Exception
+) -> None:
+    def fail(files: IdentityFiles) -> Identity:
+        raise defect
+
+    before = bench.contexts.identity
+    monkeypatch.setattr(IdentityFiles, "read", fail)
+    assert not bench.contexts.reload()
+    assert bench.contexts.identity is before
 
 
 async def _shown(bench: TestBench, port: int) -> bytes:
