@@ -24,6 +24,15 @@ class HttpSettings:
         10.0, "seconds from the first byte of a request to its last", minimum=0.5, maximum=300
     )
     idle_s: float = setting(75.0, "seconds a connection may stay without a request", minimum=1)
+    admission_deadline_s: float = setting(
+        30.0,
+        "seconds an upload may wait for its device to be admitted; then it is answered 503",
+        minimum=1,
+        maximum=300,
+    )
+    admissions_max: int = setting(
+        10_000, "devices waiting to be admitted at one time; the upload of a further one is answered 503", minimum=1
+    )
     pipelined_max: int = setting(16, "requests of one connection read ahead of their answers", minimum=1, maximum=1000)
     realm: str = setting("Hono", "realm named in WWW-Authenticate")
     cors_allowed_origin: str = setting("*", "origin that browsers may call from")

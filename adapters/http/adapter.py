@@ -1,14 +1,16 @@
 """The HTTP adapter of one process: makes a handler per connection, and sees to what no connection does alone.
 
-One sweep a second ends what has waited too long, however many connections there are; admissions run in
-the task group of `run`.
+One sweep a second ends what has waited too long, however many connections there are; admissions wait in
+tasks that `run` owns.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
-from adapters.admission.admission import Admission
+from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
 from adapters.edge.ports import StreamHandler
 from adapters.http.cors import Cors
@@ -17,12 +19,13 @@ from adapters.http.shell import ADAPTER, HttpConnection
 from adapters.http.wire.answers import AnswerEncoder
 from adapters.http.wire.head import RequestLimits
 from adapters.http.wire.reader import RequestReader
+from adapters.sessions.admissions import Admissions
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
 from conf.http import HttpSettings
 from kernel.clock import Clock
-from kernel.errors import TuhonoError, Unavailable
+from kernel.errors import TuhonoError
 from kernel.log import fields
 from kernel.meters import Count, Meters
 
@@ -50,20 +53,20 @@ class HttpAdapter:
         self.cors = Cors(allowed_origin=settings.cors_allowed_origin)
         self.encoder = AnswerEncoder(clock.now())
         self.pipelined_max = settings.pipelined_max
+        self.admission_deadline_s = settings.admission_deadline_s
+        self.admissions = Admissions(admission=admission, admissions_max=settings.admissions_max)
         self._settings = settings
         self._limits = RequestLimits(
             header_max_bytes=settings.header_max_bytes,
             headers_max=settings.headers_max,
             body_max_bytes=settings.payload_max_bytes,
         )
-        self._admission = admission
         self._sessions = sessions
         self._meters = meters
         self._connection_gauge = meters.gauge("tuhono_http_connections", "HTTP connections open now")
         self._answer_counts: dict[int, Count] = {}
         self._connections: set[HttpConnection] = set()  # as many as the listener's connections_max allow
         self._flush_due: set[HttpConnection] = set()
-        self._tasks: asyncio.TaskGroup | None = None
         self.is_draining = False
         self._is_empty = asyncio.Event()
 
@@ -73,14 +76,11 @@ class HttpAdapter:
 
     async def run(self) -> None:
         """Sweep and admit until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                while True:
-                    await asyncio.sleep(SWEEP_S)
-                    self.sweep()
-        finally:
-            self._tasks = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.admissions.run())
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.sweep()
 
     def sweep(self) -> None:
         """End what has waited past its deadline. Once a second; 30 ns a connection that has not."""
@@ -96,7 +96,7 @@ class HttpAdapter:
         """
         self.is_draining = True
         for connection in list(self._connections):
-            connection.retire()
+            self._guard(connection, connection.retire)
         try:
             async with asyncio.timeout(within_s):
                 while self._connections:
@@ -105,7 +105,7 @@ class HttpAdapter:
         except TimeoutError:
             log.info("http.drain-cut-short", extra=fields(connections=len(self._connections)))
             for connection in list(self._connections):
-                connection.abort()
+                self._guard(connection, connection.abort)
 
     # What a connection calls
 
@@ -120,11 +120,11 @@ class HttpAdapter:
         )
 
     def admit(self, connection: HttpConnection) -> None:
-        if self._tasks is None:
-            not_running = Unavailable("the HTTP adapter is not running")
-            asyncio.get_running_loop().call_soon(connection.refused, not_running)
-        else:
-            self._tasks.create_task(self._decide(connection))
+        judged = partial(self._judged, connection)
+        try:
+            self.admissions.begin(Evidence(adapter=ADAPTER, peer=connection.peer), judged)
+        except TuhonoError as refusal:
+            asyncio.get_running_loop().call_soon(judged, None, refusal)
 
     def joined(self, session: Session) -> None:
         self._sessions.add(session)
@@ -150,17 +150,17 @@ class HttpAdapter:
         if not self._connections:
             self._is_empty.set()
 
-    async def _decide(self, connection: HttpConnection) -> None:
+    def _judged(self, connection: HttpConnection, admitted: Admitted | None, error: Exception | None) -> None:
         try:
-            try:
-                admitted = await self._admission.admit(Evidence(adapter=ADAPTER, peer=connection.peer))
-            except TuhonoError as error:
+            if error is None:
+                connection.admitted(admitted)
+            elif isinstance(error, TuhonoError):
                 connection.refused(error)
             else:
-                connection.admitted(admitted)
+                connection.defective()
         except Exception:  # one connection's, so the task group must not hear of it
             log.exception("http.admission-failed", extra=fields(remote=str(connection.peer.address)))
-            connection.defective()
+            self._guard(connection, connection.defective)
 
     def _flush(self) -> None:
         due, self._flush_due = self._flush_due, set()
@@ -173,4 +173,5 @@ class HttpAdapter:
             step()
         except Exception:
             log.exception("http.connection-failed", extra=fields(remote=str(connection.peer.address)))
-            connection.abort()
+            with suppress(Exception):  # it was told of already
+                connection.abort()

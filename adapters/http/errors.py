@@ -1,6 +1,6 @@
 """Refusals that only a request over HTTP can give rise to; what is wrong with its bytes stands in wire/faults."""
 
-from kernel.errors import Malformed, NotFound
+from kernel.errors import Malformed, NotFound, Unavailable
 
 
 class PathMalformed(Malformed):
@@ -29,3 +29,9 @@ class TenantMissing(NotFound):
 
     code = "http-tenant-missing"
     told = "request URI must contain tenant ID"
+
+
+class AdmissionOverdue(Unavailable):
+    """Whether the device may upload was not known in time."""
+
+    code = "http-admission-overdue"

@@ -23,6 +23,7 @@ class Listener(Protocol):
     encoder: AnswerEncoder
     clock: Clock
     pipelined_max: int
+    admission_deadline_s: float
     is_draining: bool
 
     def opened(self, connection: "HttpConnection") -> RequestReader: ...

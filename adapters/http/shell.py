@@ -17,6 +17,7 @@ from enum import Enum
 from adapters.admission.admission import Admitted
 from adapters.edge.peer import Peer
 from adapters.edge.ports import Stream
+from adapters.http.errors import AdmissionOverdue
 from adapters.http.exchange import AnswerQueue, Exchange
 from adapters.http.listener import Listener
 from adapters.http.refusals import ACCEPTED, DEFECT, NO_ROUTE
@@ -87,7 +88,7 @@ class HttpConnection:
         self._phase = READING
         self._is_advancing = False
         self._is_paused = False
-        self._retires = listener.is_draining  # the next request is the last
+        self._retires = False  # the next request is the last
         self._discarded_bytes = 0
         self._has_ended = False  # the peer sends no more: there is nothing to linger for
         self.expires_at = math.inf  # monotonic
@@ -97,7 +98,10 @@ class HttpConnection:
     def connected(self, stream: Stream) -> None:
         self._stream = stream
         self._reader = self._listener.opened(self)
-        self._settle()
+        if self._listener.is_draining:  # its handshake ended behind the last moment to come
+            self._close()
+        else:
+            self._settle()
 
     def received(self, data: bytes) -> None:
         if self._phase is not READING and self._phase is not ADMITTING:
@@ -186,6 +190,9 @@ class HttpConnection:
         if self._phase is READING and self._reader.is_mid_request:
             self._conclude(self._listener.refusals.answer(RequestTooSlow("the request took too long to arrive")))
             self.flush()
+        elif self._phase is ADMITTING:
+            self._conclude(self._listener.refusals.answer(AdmissionOverdue("no verdict in time")))
+            self.flush()
         else:
             self._close()
 
@@ -245,6 +252,7 @@ class HttpConnection:
             self._begin(head)
         if self._session is None and isinstance(self._plan, UploadPlan):
             self._phase = ADMITTING
+            self.expires_at = self._listener.clock.monotonic() + self._listener.admission_deadline_s
             self._listener.admit(self)
             return False
         body = self._reader.next_body()
@@ -364,6 +372,8 @@ class HttpConnection:
         is_full = self._phase is READING and len(self._queue.exchanges) >= self._listener.pipelined_max
         if self._is_paused is not (is_full or self._phase is ADMITTING):
             self._turn()
+        if self._phase is ADMITTING:  # which has a moment of its own to end
+            return
         if self._phase is not READING or is_full:
             self.expires_at = math.inf
             return

@@ -13,13 +13,13 @@ from functools import partial
 from adapters.admission.admission import Admission
 from adapters.edge.peer import Peer
 from adapters.edge.ports import StreamHandler
-from adapters.mqtt.admissions import Admissions
 from adapters.mqtt.due import DueSeconds
 from adapters.mqtt.holders import HolderKey, Holders
 from adapters.mqtt.shell import MqttShell
 from adapters.mqtt.tally import SUCCEEDED, Tally
 from adapters.mqtt.topics import Topics
 from adapters.mqtt.wire.connection import Limits
+from adapters.sessions.admissions import Admissions
 from adapters.sessions.errors import SessionTakenOver, ShuttingDown
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable

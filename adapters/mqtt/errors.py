@@ -1,6 +1,6 @@
 """What the MQTT adapter itself refuses, in the words of hono-adapters 2.2 where it has them."""
 
-from kernel.errors import Malformed, NotFound, Unavailable
+from kernel.errors import Malformed, NotFound
 
 
 class TopicMalformed(Malformed):
@@ -43,9 +43,3 @@ class EventQosUnsupported(Malformed):
 
     code = "mqtt-event-qos-unsupported"
     told = "Only QoS 1 supported for event messages"
-
-
-class AdmissionsFull(Unavailable):
-    """As many devices as the adapter may judge at one time are waiting to be admitted."""
-
-    code = "mqtt-admissions-full"

@@ -12,7 +12,7 @@ from adapters.mqtt import errors
 from adapters.mqtt.topics import ON_ERROR_DEFAULT, ON_ERROR_DISCONNECT, ON_ERROR_IGNORE, Topic
 from adapters.mqtt.wire import reasons
 from adapters.mqtt.wire.errors import AdmissionOverdue, WireFault
-from adapters.sessions.errors import AddressIncomplete, SessionTakenOver, ShuttingDown
+from adapters.sessions.errors import AddressIncomplete, AdmissionsFull, SessionTakenOver, ShuttingDown
 from adapters.sessions.session import Session
 from kernel.errors import (
     Forbidden,
@@ -59,7 +59,7 @@ _CONNECT: Mapping[type[BaseException], ConnectRefusal] = {
     ProvisioningRateExceeded: ConnectRefusal(
         reasons.V3_SERVER_UNAVAILABLE, reasons.CONNECTION_RATE_EXCEEDED, "unavailable"
     ),
-    errors.AdmissionsFull: ConnectRefusal(
+    AdmissionsFull: ConnectRefusal(
         reasons.V3_SERVER_UNAVAILABLE, reasons.USE_ANOTHER_SERVER, "adapter-connections-exceeded"
     ),
     Unavailable: _UNAVAILABLE,

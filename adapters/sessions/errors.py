@@ -41,6 +41,12 @@ class TooManyUploadsWaiting(Unavailable):
     code = "too-many-uploads-waiting"
 
 
+class AdmissionsFull(Unavailable):
+    """As many devices as the adapter may judge at one time are waiting to be admitted."""
+
+    code = "admissions-full"
+
+
 class SessionTakenOver(Refused):
     """A newer connection of the same device and client took this one's place."""
 

@@ -21,6 +21,7 @@ from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
+from tests.support.waiting import until
 
 DEVICE = Admitted(
     tenant_id=TenantId("acme"),
@@ -271,7 +272,7 @@ class Gateway:
 
     async def __aenter__(self) -> "Gateway":
         self._running = asyncio.create_task(self.adapter.run())
-        await asyncio.sleep(0)
+        await until(lambda: self.adapter.admissions.is_open)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from adapters.http.shell import HttpConnection
 from tests.support.http import Gateway, post
+from tests.support.waiting import until
 
 
 def total(gateway: Gateway, name: str, **labels: str) -> float:
@@ -74,13 +76,44 @@ async def test_draining_ends_in_time_whatever_is_open() -> None:
         assert device.is_aborted
 
 
-async def test_a_connection_accepted_while_draining_serves_one_request() -> None:
+async def test_a_silent_newcomer_does_not_hold_a_drain_up() -> None:
     async with Gateway() as gateway:
-        await gateway.adapter.drain(within_s=0)
-        device = gateway.connect()
-        device.send(post() + post())
-        assert await device.statuses_once_there_are(1) == [202]
-        assert device.answers[0].headers["connection"] == "close" and len(gateway.uplink.uploads) == 1
+        busy = await gateway.admitted_device()
+        gateway.uplink.holds = True
+        busy.send(post())
+        draining = asyncio.create_task(gateway.adapter.drain(within_s=60))
+        await until(lambda: gateway.adapter.is_draining)
+        newcomer = gateway.connect()
+        assert newcomer.is_closed
+        newcomer.send(post())
+        gateway.uplink.settle()
+        async with asyncio.timeout(5):
+            await draining
+        assert busy.statuses == [202] and newcomer.writes == []
+
+
+@pytest.mark.parametrize("step", ["retire", "abort"])
+async def test_a_defect_of_one_connection_does_not_keep_a_drain_from_the_others(
+    step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Gateway() as gateway:
+        devices = [await gateway.admitted_device() for _ in range(3)]
+        gateway.uplink.holds = step == "abort"
+        if gateway.uplink.holds:
+            for device in devices:
+                device.send(post())
+        sound = getattr(HttpConnection, step)
+        steps = iter([ZeroDivisionError("defect")])
+
+        def fail_once(self: HttpConnection) -> None:
+            if (defect := next(steps, None)) is not None:
+                raise defect
+            sound(self)
+
+        monkeypatch.setattr(HttpConnection, step, fail_once)
+        await gateway.adapter.drain(within_s=0 if step == "abort" else 5)
+        assert all(device.is_closed for device in devices)
+        assert "http.connection-failed" in caplog.messages
 
 
 async def test_the_date_of_answers_moves_with_the_clock() -> None:

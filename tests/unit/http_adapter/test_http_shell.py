@@ -60,7 +60,7 @@ async def test_nothing_is_read_while_admission_is_under_way_and_all_of_it_afterw
         device.send(post(body=b"1") + post(body=b"2"))
         assert device.is_paused
         device.send(post(body=b"3"))
-        gateway.pass_time(600)
+        gateway.pass_time(29)
         assert not device.is_closed
         gateway.admission.may_go.set()
         assert await device.statuses_once_there_are(3) == [202, 202, 202]
@@ -143,6 +143,38 @@ async def test_where_admission_is_down_and_the_body_is_not_read_the_connection_e
         assert device.answers[0].headers["connection"] == "close"
 
 
+async def test_an_admission_that_does_not_answer_is_answered_for() -> None:
+    async with Gateway(HttpSettings(admission_deadline_s=7)) as gateway:
+        gateway.admission.may_go.clear()
+        device, partial = gateway.connect(), gateway.connect()
+        device.send(post())
+        partial.send(post()[:-1])
+        gateway.pass_time(6)
+        assert device.writes == partial.writes == []
+        gateway.pass_time(1)
+        for late in (device, partial):
+            assert (late.statuses, late.answers[0].headers["connection"]) == ([503], "close")
+        gateway.admission.may_go.set()
+        gateway.pass_time(2)
+        await device.until_lost()
+        await partial.until_lost()
+        assert device.statuses == [503] and gateway.uplink.uploads == [] and len(gateway.sessions) == 0
+
+
+async def test_too_many_at_one_time_are_told_to_come_again() -> None:
+    async with Gateway(HttpSettings(admissions_max=1)) as gateway:
+        gateway.admission.may_go.clear()
+        first, second = gateway.connect(), gateway.connect()
+        first.send(post())
+        second.send(post())
+        assert await second.statuses_once_there_are(1) == [503]
+        assert second.answers[0].headers["retry-after"] == "2" and not second.is_closed
+        gateway.admission.may_go.set()
+        assert await first.statuses_once_there_are(1) == [202]
+        second.send(post())
+        assert await second.statuses_once_there_are(2) == [503, 202]
+
+
 async def test_a_defect_of_admission_ends_one_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     async with Gateway() as gateway:
         gateway.admission.verdict = ZeroDivisionError("defect")
@@ -150,7 +182,7 @@ async def test_a_defect_of_admission_ends_one_connection_and_nothing_else(caplog
         device.send(post())
         assert await device.statuses_once_there_are(1) == [500]
         assert error_of(device) == "Internal server error"
-        assert "http.admission-failed" in caplog.messages
+        assert "admission.failed" in caplog.messages
         gateway.admission.verdict = DEVICE
         assert (await gateway.admitted_device()).is_closed is False
 

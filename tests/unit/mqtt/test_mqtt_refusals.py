@@ -5,7 +5,7 @@ import pytest
 from adapters.mqtt import errors, refusals
 from adapters.mqtt.topics import Topic
 from adapters.mqtt.wire.errors import AdmissionOverdue, MalformedPacket
-from adapters.sessions.errors import ContentTypeMismatch, SessionTakenOver, ShuttingDown, TrustWithdrawn
+from adapters.sessions.errors import AdmissionsFull, ContentTypeMismatch, SessionTakenOver, ShuttingDown, TrustWithdrawn
 from adapters.sessions.session import Session
 from kernel.errors import Conflict, LimitExceeded, Malformed, TooLarge, TuhonoError, Unavailable
 from kernel.ids import DeviceId, TenantId
@@ -49,7 +49,7 @@ SESSION = Session(adapter="hono-mqtt", tenant_id=TenantId("acme"), device_id=Dev
         (Conflict("x"), 5, 0x87, "unauthorized"),
         (LimitExceeded("x"), 5, 0x97, "tenant-connections-exceeded"),
         (ProvisioningRateExceeded("x"), 3, 0x9F, "unavailable"),
-        (errors.AdmissionsFull("x"), 3, 0x9C, "adapter-connections-exceeded"),
+        (AdmissionsFull("x"), 3, 0x9C, "adapter-connections-exceeded"),
         (StorageUnavailable("x"), 3, 0x88, "unavailable"),
         (ShuttingDown("x"), 3, 0x88, "unavailable"),
         (AdmissionOverdue("x"), 3, 0x88, "unavailable"),

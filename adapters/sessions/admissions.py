@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
-from adapters.mqtt.errors import AdmissionsFull
-from adapters.sessions.errors import ShuttingDown
+from adapters.sessions.errors import AdmissionsFull, ShuttingDown
 from kernel.errors import TuhonoError
 from kernel.log import fields
 
