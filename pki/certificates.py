@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from pki import der
 from pki import extensions as known
-from pki.errors import CertificateUnreadable, NameUnreadable
+from pki.errors import CertificateUnreadable, KeyTooLarge, NameUnreadable
 from pki.extensions import Extension, GeneralName
-from pki.keys import IssuerKey, KeyFacts, read_key_facts
+from pki.keys import RSA_EXPONENT_MAX_BITS, RSA_MAX_BITS, IssuerKey, KeyFacts, read_key_facts
 from pki.layout import Parts, read_certificate
 from pki.name_constraints import NameConstraints, read_name_constraints
 from pki.names import Name, format_name, read_name
@@ -73,7 +73,7 @@ class Certificate:
     unknown_critical: str | None  # OID of a critical extension not understood, or of unreadable basic constraints
 
     def __init__(self, certificate_der: bytes, *, fingerprint_hex: str | None = None) -> None:
-        """Raises CertificateUnreadable or NameUnreadable."""
+        """Raises CertificateUnreadable (KeyTooLarge among them) or NameUnreadable."""
         self.der = certificate_der
         self.fingerprint_hex = fingerprint_hex or sha256(certificate_der).hexdigest()
         try:
@@ -89,6 +89,11 @@ class Certificate:
             raise NameUnreadable(f"certificate {self.fingerprint_hex}: {fault}") from fault
         self.algorithm = _algorithm(parts)
         self.key_facts = _or_else(read_key_facts, parts.public_key_der, None)
+        if self.key_facts is not None and self.key_facts.is_too_large:
+            raise KeyTooLarge(
+                f"certificate {self.fingerprint_hex} has an RSA key of {self.key_bits} bits with an exponent of"
+                f" {self.key_facts.exponent_bits}; at most {RSA_MAX_BITS} and {RSA_EXPONENT_MAX_BITS} are verified with"
+            )
         self._read_extensions(parts.extensions)
         self._subject: Name | None = None
         self._issuer_key: IssuerKey | None = None

@@ -4,8 +4,9 @@ Pure: knows no tenant, reads no clock. `judge` never raises for what a peer pres
 the verdict, so that an operator can be shown every check and not only the first that failed.
 
 Candidate paths are found by names alone, which costs next to nothing, and then verified from the authority
-downwards: a key is used only after something trusted vouched for it, so a stranger's own certificates, however
-many and of whatever key size, never make this process verify with them.
+downwards: a key is used here only after something trusted vouched for it, so a stranger's own certificates, however
+many, cost no verification. (TLS itself verifies with the leaf's key, to see that the peer holds the private one;
+keys too large for that are refused as soon as they are read.)
 """
 
 from collections.abc import Iterator, Sequence

@@ -36,6 +36,12 @@ class CertificateUnreadable(ChainRejected):
     code = "certificate-unreadable"
 
 
+class KeyTooLarge(CertificateUnreadable):
+    """A certificate's RSA key is so large that verifying with it would cost milliseconds; refused unused."""
+
+    code = "key-too-large"
+
+
 class NameUnreadable(ChainRejected):
     """A subject or issuer holds control characters, or bytes its string type does not allow."""
 

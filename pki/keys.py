@@ -45,6 +45,10 @@ _CURVES = {
 }
 EXPLICIT_CURVE = "explicit"
 
+# Verifying takes 4 ms with 16,384 bits and an exponent of 64, and grows with both; common are 4,096 and 17.
+RSA_MAX_BITS = 8192
+RSA_EXPONENT_MAX_BITS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
@@ -53,6 +57,12 @@ class KeyFacts:
     kind: str  # RSA, EC, Ed25519, Ed448, or a dotted OID
     bits: int
     curve: str = ""  # name, dotted OID of one that is not accepted, or EXPLICIT_CURVE; EC only
+    exponent_bits: int = 0  # RSA only
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether verifying with the key would take longer than a stranger may ask for."""
+        return self.kind == RSA and (self.bits > RSA_MAX_BITS or self.exponent_bits > RSA_EXPONENT_MAX_BITS)
 
 
 def read_key_facts(public_key_der: bytes) -> KeyFacts:
@@ -69,7 +79,7 @@ def read_key_facts(public_key_der: bytes) -> KeyFacts:
     if oid == _EC_OID:
         return _read_curve(public_key_der[oid_end:algorithm_end])
     if oid in _RSA_OIDS:
-        return KeyFacts(RSA, _modulus_bits(public_key_der, key_start + 1, key_end))
+        return _read_rsa(public_key_der, key_start + 1, key_end)
     if oid in _EDWARDS:
         return KeyFacts(*_EDWARDS[oid])
     return KeyFacts(der.oid_text(oid), 0)
@@ -98,15 +108,22 @@ def _field_bits(parameters: bytes) -> int:
     return 0
 
 
-def _modulus_bits(data: bytes, at: int, end: int) -> int:
+def _read_rsa(data: bytes, at: int, end: int) -> KeyFacts:
     start, stop = der.expect(data, at, end, der.SEQUENCE)
-    start, stop = der.expect(data, start, stop, der.INTEGER)
+    bits, start = _positive_bits(data, start, stop)
+    exponent_bits, _ = _positive_bits(data, start, stop)
+    return KeyFacts(RSA, bits, exponent_bits=exponent_bits)
+
+
+def _positive_bits(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Size of the positive integer at `at`, and where the next element starts."""
+    start, stop = der.expect(data, at, end, der.INTEGER)
     octets = stop - start
     while start < stop and data[start] == 0:
         start += 1
     if start == stop or (data[start] & 0x80 and octets == stop - start):
-        raise der.DerFault("no positive modulus")
-    return 8 * (stop - start - 1) + data[start].bit_length()
+        raise der.DerFault("no positive modulus or exponent")
+    return 8 * (stop - start - 1) + data[start].bit_length(), stop
 
 
 class IssuerKey:

@@ -1,4 +1,4 @@
-"""The only file that reaches below pyOpenSSL, into the OpenSSL binding it stands on.
+"""Reaches below pyOpenSSL, into the OpenSSL binding it stands on; gate.py and tls.py borrow the binding from here.
 
 Everything above speaks of connections, bytes and outcomes. Three things are here because pyOpenSSL lacks
 them: reads and writes through shared buffers, the certificates a peer presented while they are still being
@@ -200,6 +200,11 @@ def presented_chain(store_context: Any, *, certificates_max: int) -> list[bytes]
         LIB.X509_free(certificate)
     LIB.sk_X509_free(built)
     return chain
+
+
+def reaches_presented() -> bool:
+    """Whether `presented_chain` reads the certificates as sent, whatever path OpenSSL builds."""
+    return _PRESENTED_WORD is not None
 
 
 def _der(certificate: Any) -> bytes:

@@ -167,8 +167,21 @@ def test_the_path_openssl_builds_serves_where_the_list_as_sent_cannot_be_reached
     monkeypatch.setattr(engine, "_PRESENTED_WORD", None)
     judge = ScriptedJudge()
     device = make_ca("CN=Root").issue_ca("CN=Middle").issue("CN=dev")
+    assert server_context(new_gate(certificates_max=7)).get_verify_depth() == 7
     assert shake_hands(new_gate(), inquiry(judge), device=device)[0] is Outcome.DONE
     assert judge.asked[0][0] == list(device.chain_der)
+
+
+def test_openssl_verifies_no_signature_above_the_leaf_and_the_judge_still_reads_all_certificates() -> None:
+    ca = make_ca("CN=Root")
+    for number in range(9):
+        ca = ca.issue_ca(f"CN=Middle {number}")
+    device = ca.issue("CN=dev")
+    gate, judge = new_gate(), ScriptedJudge(refusal=UntrustedIssuer("x"))
+    assert server_context(gate).get_verify_depth() == 0
+    assert shake_hands(gate, inquiry(judge), device=device)[0] is Outcome.DONE
+    assert judge.asked[0][0] == list(device.chain_der)
+    assert len(device.chain_der) == 10
 
 
 def test_the_list_as_sent_is_reached_with_this_openssl() -> None:

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from pki import der
 from pki.certificates import Certificate, CertificateCache, parse_certificate
-from pki.errors import CertificateUnreadable, NameUnreadable
+from pki.errors import CertificateUnreadable, KeyTooLarge, NameUnreadable
 from pki.extensions import DNS_NAME, IP_NAME
 from pki.keys import EXPLICIT_CURVE, IssuerKey, KeyFacts, read_key_facts
 from tests.support.certificates import NOT_AFTER, NOT_BEFORE, Issued, make_ca, make_self_signed, new_key
@@ -343,9 +343,38 @@ def test_keys_of_other_kinds_are_told_by_their_kind(spki: bytes, facts: KeyFacts
     assert (certificate.key_type, certificate.key_bits) == (facts.kind, facts.bits)
 
 
+def rsa_spki(bits: int, exponent: int, kind: str = "1.2.840.113549.1.1.1") -> bytes:
+    modulus = tlv(2, b"\x00" + (1 << bits - 1 | 1).to_bytes(bits // 8))
+    key = sequence(modulus, tlv(2, b"\x00" + exponent.to_bytes((exponent.bit_length() + 7) // 8)))
+    return sequence(sequence(oid(kind), b"\x05\x00"), tlv(3, b"\x00", key))
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"])
+@pytest.mark.parametrize(
+    ("bits", "exponent", "is_read"),
+    [
+        (8192, 65537, True),
+        (8192, 2**32 - 1, True),
+        (8200, 3, False),
+        (2048, 2**32 + 1, False),
+        (16384, 2**64 - 1, False),
+    ],
+)
+def test_a_key_that_costs_too_much_to_verify_with_is_refused_unused(
+    bits: int, exponent: int, is_read: bool, kind: str
+) -> None:
+    certificate_der = made(spki=rsa_spki(bits, exponent, kind))
+    if is_read:
+        assert parse_certificate(certificate_der).key_bits == bits
+        return
+    with pytest.raises(KeyTooLarge, match=str(bits)):
+        parse_certificate(certificate_der)
+
+
 @pytest.mark.parametrize(
     "spki",
     [
+        sequence(sequence(oid("1.2.840.113549.1.1.1")), tlv(3, b"\x00", sequence(tlv(2, b"\x01")))),
         sequence(sequence(oid("1.2.840.10045.2.1")), tlv(3, b"\x00")),
         sequence(sequence(oid("1.2.840.10045.2.1"), tlv(5)), tlv(3, b"\x00")),
         sequence(sequence(oid("1.2.840.10045.2.1"), sequence()), tlv(3, b"\x00")),
