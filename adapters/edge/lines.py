@@ -25,6 +25,11 @@ class Line(Protocol):
         """Why nothing more can be understood of what comes."""
         ...
 
+    @property
+    def may_reply(self) -> bool:
+        """Whether `reply` is worth a call: something came that the line may have to answer itself."""
+        ...
+
     def unwrap(self, count: int) -> bytes:
         """The plain bytes within the intake's first `count` bytes; may be none."""
         ...
@@ -49,10 +54,10 @@ class Line(Protocol):
 class PlainLine:
     """Plain TCP."""
 
-    __slots__ = ("fault", "is_ended")
+    __slots__ = ("fault", "is_ended", "may_reply")
 
     def __init__(self) -> None:
-        self.is_ended = False
+        self.is_ended = self.may_reply = False
         self.fault: ConnectionFault | None = None
 
     def unwrap(self, count: int) -> bytes:
@@ -95,12 +100,12 @@ class RecordCount:
 class TlsLine:
     """TLS, after its handshake."""
 
-    __slots__ = ("_connection", "_records", "fault", "is_ended")
+    __slots__ = ("_connection", "_records", "fault", "is_ended", "may_reply")
 
     def __init__(self, *, connection: SSL.Connection, records: RecordCount) -> None:
         self._connection = connection
         self._records = records
-        self.is_ended = False
+        self.is_ended = self.may_reply = False
         self.fault: ConnectionFault | None = None
 
     def early(self) -> bytes:
@@ -129,6 +134,7 @@ class TlsLine:
         return b"".join(self.wrap(data[at : at + RECORD_MAX_BYTES]) for at in range(0, len(data), RECORD_MAX_BYTES))
 
     def reply(self) -> bytes:
+        self.may_reply = False
         return engine.take_output(self._connection)
 
     def goodbye(self) -> bytes:
@@ -145,6 +151,7 @@ class TlsLine:
         while count > 0:
             plain.append(data)
             count, data = engine.read_record(connection)
+        self.may_reply = True
         outcome = engine.outcome_of(connection, count)
         if outcome is Outcome.ENDED:
             self.is_ended = True

@@ -141,7 +141,7 @@ class SocketStream:
             data = line.unwrap(count)
             if data:
                 self._deliver(data)
-            if line.is_ended or line.fault is not None or not data:
+            if line.may_reply or line.is_ended or line.fault is not None:
                 self._on_housekeeping(line)
         except OSError as fault:
             self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
@@ -214,10 +214,14 @@ class SocketStream:
         if held_bytes + len(data) > self._write_buffer_max_bytes and held_bytes:
             raise PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
         self._put_on_wire(line.wrap(data))
+
+    def _put_on_wire(self, wire: bytes) -> None:
+        """Send it, or hold it for a peer that does not read. Raises PeerDoesNotRead where that is too much."""
+        self._send_or_hold(wire)
         if self._held is not None and len(self._held) > self._write_buffer_max_bytes:
             raise PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
 
-    def _put_on_wire(self, wire: bytes) -> None:
+    def _send_or_hold(self, wire: bytes) -> None:
         if self._held is not None:
             self._held += wire
             return
@@ -256,7 +260,7 @@ class SocketStream:
             return
         try:
             if goodbye := line.goodbye():
-                self._put_on_wire(goodbye)
+                self._send_or_hold(goodbye)  # said once, so it needs no bound
         except ConnectionFault as fault:
             self._drop(fault)
             return

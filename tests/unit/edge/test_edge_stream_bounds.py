@@ -1,0 +1,169 @@
+"""What is held for a peer that does not read stays bounded, whoever wrote it: the handler, or TLS itself."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from adapters.edge.engine import INTAKE
+from adapters.edge.errors import ConnectionFault, PeerDoesNotRead
+from adapters.edge.lines import Line
+from adapters.edge.peer import Address, Peer
+from adapters.edge.ports import Stream
+from adapters.edge.stream import SocketStream
+
+LIMIT = 1000
+
+
+class Loop:
+    """Runs nothing by itself: `readable` and `run` are the test's to call."""
+
+    def __init__(self) -> None:
+        self.readable: Callable[[], None] | None = None
+        self.soon: list[Callable[[], None]] = []
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self.readable = callback
+
+    def remove_reader(self, fd: int) -> None:
+        self.readable = None
+
+    def add_writer(self, fd: int, callback: Callable[[], None]) -> None: ...
+
+    def remove_writer(self, fd: int) -> None: ...
+
+    def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
+        self.soon.append(lambda: callback(*arguments))
+
+    def run(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()
+
+
+class DeafSocket:
+    """Whatever is to be received lies in `incoming`; nothing can be sent."""
+
+    def __init__(self) -> None:
+        self.incoming: list[bytes] = []
+
+    def fileno(self) -> int:
+        return 7
+
+    def recv_into(self, buffer: memoryview) -> int:
+        data = self.incoming.pop(0)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def send(self, data: bytes) -> int:
+        raise BlockingIOError
+
+
+class TalkativeLine:
+    """Answers whatever comes, and hands on what is not housekeeping."""
+
+    is_ended = False
+    fault: ConnectionFault | None = None
+    may_reply = True
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def unwrap(self, count: int) -> bytes:
+        return bytes(INTAKE[:count]).replace(b"?", b"")
+
+    def wrap(self, data: bytes) -> bytes:
+        return data
+
+    def reply(self) -> bytes:
+        return self._answer
+
+    def goodbye(self) -> bytes:
+        return b"goodbye"
+
+    def cut(self) -> ConnectionFault | None:
+        return None
+
+
+class Recorder:
+    """A handler that writes nothing."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self.lost_with: list[Exception | None] = []
+        self.stream: Stream | None = None
+
+    def connected(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def received(self, data: bytes) -> None:
+        self.heard += data
+
+    def ended(self) -> bool:
+        return False
+
+    def lost(self, fault: Exception | None) -> None:
+        self.lost_with.append(fault)
+
+
+class Owner:
+    """Counts who is gone."""
+
+    def __init__(self) -> None:
+        self.gone = 0
+
+    def is_closing(self, stream: object) -> None: ...
+
+    def is_gone(self, stream: object, sock: object, *, said_goodbye: bool) -> None:
+        self.gone += 1
+
+
+class Scene:
+    """A stream over a line of choice, whose peer never reads."""
+
+    def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loop, self.socket, self.handler, self.owner = Loop(), DeafSocket(), Recorder(), Owner()
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: self.loop)
+        self.stream = SocketStream(
+            sock=self.socket,  # type: ignore[arg-type]
+            line=line,
+            peer=Peer(address=Address(host="192.0.2.1", port=1)),
+            write_buffer_max_bytes=LIMIT,
+            owner=self.owner,  # type: ignore[arg-type]
+        )
+        self.stream.begin(lambda: self.handler)
+
+    @property
+    def held(self) -> int:
+        return len(self.stream._held or b"")
+
+    def comes(self, data: bytes) -> bool:
+        """Whether the stream still listened."""
+        if self.loop.readable is None:
+            return False
+        self.socket.incoming.append(data)
+        self.loop.readable()
+        return True
+
+
+@pytest.mark.parametrize("incoming", [b"?", b"text"])
+def test_replies_nobody_reads_end_the_connection_at_the_limit(monkeypatch: pytest.MonkeyPatch, incoming: bytes) -> None:
+    scene = Scene(TalkativeLine(b"x" * 30), monkeypatch)
+    most = 0
+    for _ in range(200):
+        if not scene.comes(incoming):
+            break
+        most = max(most, scene.held)
+    scene.loop.run()
+    assert most <= LIMIT
+    assert scene.owner.gone == 1
+    assert [type(fault) for fault in scene.handler.lost_with] == [PeerDoesNotRead]
+
+
+def test_the_goodbye_is_held_even_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = TalkativeLine(b"")
+    scene = Scene(line, monkeypatch)
+    scene.stream.write(b"x" * LIMIT)
+    scene.stream.close()
+    assert scene.held == LIMIT + len(b"goodbye")
+    assert scene.owner.gone == 0
+    scene.stream.abort()
