@@ -182,10 +182,9 @@ class MqttAdapter:
 
 
 def limits_of(settings: MqttSettings) -> Limits:
-    remaining_max_bytes = settings.payload_max_bytes + VARIABLE_HEADER_MAX_BYTES
     return Limits(
-        remaining_max_bytes=remaining_max_bytes,
-        connect_max_bytes=max(settings.connect_max_bytes, remaining_max_bytes),
+        remaining_max_bytes=settings.payload_max_bytes + VARIABLE_HEADER_MAX_BYTES,
+        connect_max_bytes=settings.connect_max_bytes,
         unacknowledged_max=settings.unacknowledged_max,
         keep_alive_max_s=settings.keep_alive_max_s,
         connect_deadline_s=settings.connect_deadline_s,

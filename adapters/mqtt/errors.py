@@ -10,6 +10,13 @@ class TopicMalformed(Malformed):
     told = "malformed topic name"
 
 
+class ContentTypeMalformed(Malformed):
+    """The Content Type property of a message holds control characters."""
+
+    code = "mqtt-content-type-malformed"
+    told = "malformed content type"
+
+
 class TopicWithoutDevice(Malformed):
     """The topic names a tenant and no device."""
 

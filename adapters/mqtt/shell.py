@@ -305,6 +305,8 @@ class MqttShell:
     def _undelivered(self, delivery: Delivery, topic: Topic, error: TuhonoError, session: Session) -> bytes:
         """Close, acknowledge or say nothing, as hono-adapters 2.3 has it."""
         then = refusals.after_failure(error, topic, session)
+        if delivery.publish.qos == 2:  # no PUBREC can be given: what would follow breaks the protocol
+            then = refusals.CLOSE
         level = logging.INFO if then == refusals.CLOSE else logging.DEBUG  # a device may fail like this for years
         log.log(level, "message.refused", extra=self._facts(code=error.code, topic=delivery.publish.topic, then=then))
         if then == refusals.CLOSE:

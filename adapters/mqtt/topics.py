@@ -8,6 +8,7 @@ with more than three segments is refused, where Eclipse Hono ignores the rest: a
 in it would otherwise be taken for another device's.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ _KINDS = {
     "event": MessageKind.EVENT,
 }
 _COMMANDS = frozenset({"c", "command"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BAG_MAX_PROPERTIES = 64
 _TTL_MAX_DIGITS = 10
 _CACHE_MAX_TOPICS = 4096
@@ -83,6 +85,8 @@ def parse_topic(name: str) -> Topic:
         on_error = ON_ERROR_DEFAULT
     correlation_id = given.get("correlation-id")
     try:
+        if any(map(_CONTROL.search, given.values())):
+            raise errors.TopicMalformed("a property holds control characters")
         kind, tenant, device = _parse_path(path)
     except TuhonoError as refusal:
         return Topic(on_error=on_error, correlation_id=correlation_id, refusal=type(refusal))
@@ -106,6 +110,8 @@ def upload_for(topic: Topic, publish: Publish) -> Upload:
     content_type = topic.content_type
     if content_type is None and publish.properties:
         content_type = props.text(publish.properties, props.CONTENT_TYPE)
+        if content_type is not None and _CONTROL.search(content_type):
+            raise errors.ContentTypeMalformed(f"content type {content_type!r}")
     return Upload(
         kind=topic.kind,
         tenant=topic.tenant,

@@ -12,6 +12,7 @@ from adapters.mqtt.wire import packets as p
 from adapters.mqtt.wire import properties as props
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+FILTERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="\0+#"), min_size=1, max_size=20)
 IDS = st.integers(1, 65_535)
 
@@ -228,7 +229,7 @@ def followers(version: int) -> st.SearchStrategy[p.Packet]:
     reasons = st.integers(0, 255) if version == 5 else st.just(0)
     v5 = st.booleans() if version == 5 else st.just(False)
     handling = st.integers(0, 2) if version == 5 else st.just(0)
-    lines = st.builds(p.Filter, TEXTS, st.integers(0, 2), v5, v5, handling)
+    lines = st.builds(p.Filter, FILTERS, st.integers(0, 2), v5, v5, handling)
     lines = lines.filter(lambda line: not (line.no_local and line.topic_filter.startswith("$share/")))
     kinds: Sequence[st.SearchStrategy[p.Packet]] = [
         publishes(version),
@@ -248,7 +249,7 @@ def followers(version: int) -> st.SearchStrategy[p.Packet]:
         st.builds(
             p.Unsubscribe,
             IDS,
-            st.lists(TEXTS, min_size=1, max_size=4).map(tuple),
+            st.lists(FILTERS, min_size=1, max_size=4).map(tuple),
             properties_of(version, props.UNSUBSCRIBING),
         ),
         st.builds(p.PingRequest),

@@ -135,7 +135,7 @@ def parse_subscribe(reader: Reader, version: int) -> packets.Subscribe:
 
 
 def _parse_filter(reader: Reader, version: int) -> packets.Filter:
-    topic_filter = reader.text()
+    topic_filter = _parse_topic_filter(reader)
     options = reader.byte()
     if options & (0xC0 if version == VERSION_5 else 0xFC):  # [MQTT-3.8.3-5]
         raise MalformedPacket("a reserved subscription option is set")
@@ -150,12 +150,19 @@ def _parse_filter(reader: Reader, version: int) -> packets.Filter:
     return packets.Filter(topic_filter, options & 0x03, no_local, options & 0x08 != 0, retain_handling)
 
 
+def _parse_topic_filter(reader: Reader) -> str:
+    topic_filter = reader.text()
+    if not topic_filter:  # [MQTT-4.7.3-1]
+        raise MalformedPacket("a topic filter is empty")
+    return topic_filter
+
+
 def parse_unsubscribe(reader: Reader, version: int) -> packets.Unsubscribe:
     packet_id = reader.packet_id()
     properties = parse_properties(reader, props.UNSUBSCRIBING) if version == VERSION_5 else NO_PROPERTIES
     topic_filters = []
     while reader.remaining_bytes:
-        topic_filters.append(reader.text())
+        topic_filters.append(_parse_topic_filter(reader))
     if not topic_filters:  # [MQTT-3.10.3-2]
         raise ProtocolViolation("an UNSUBSCRIBE without a filter")
     return packets.Unsubscribe(packet_id, tuple(topic_filters), properties)

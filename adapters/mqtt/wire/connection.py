@@ -77,6 +77,7 @@ class Connection:
         "_fits_bytes",
         "_head",
         "_heard_at",
+        "_lasts",
         "_limits",
         "_tail",
         "_unacknowledged",
@@ -92,6 +93,7 @@ class Connection:
         self._heard_at = now
         self._allowance_s = limits.connect_deadline_s
         self._fits_bytes: float = math.inf  # the client's Maximum Packet Size
+        self._lasts = False  # whether the client asked for a session that outlives the connection
         self._head: Delivery | None = None
         self._tail: Delivery | None = None
         self._unacknowledged = 0  # QoS 1
@@ -149,7 +151,7 @@ class Connection:
         self._allowance_s = keep_alive_s * KEEP_ALIVE_FACTOR
         if assigned_client_id is not None:
             answer[props.ASSIGNED_CLIENT_IDENTIFIER] = assigned_client_id
-        if props.number(connect.properties, props.SESSION_EXPIRY_INTERVAL, 0):
+        if self._lasts:
             answer[props.SESSION_EXPIRY_INTERVAL] = 0
         connack = render_connack(VERSION_5, reasons.SUCCESS, answer)
         if len(connack) > self._fits_bytes:  # [MQTT-3.1.2-24] nothing true can be said in so little room
@@ -250,6 +252,7 @@ class Connection:
         self._heard_at = now
         self._allowance_s = self._limits.admission_deadline_s
         if connect.version == VERSION_5:
+            self._lasts = props.number(connect.properties, props.SESSION_EXPIRY_INTERVAL, 0) != 0
             self._fits_bytes = props.number(connect.properties, props.MAXIMUM_PACKET_SIZE, 0) or math.inf
             self.explains = props.number(connect.properties, props.REQUEST_PROBLEM_INFORMATION, 1) == 1
             if props.AUTHENTICATION_METHOD in connect.properties:  # [MQTT-4.12.0-1]
@@ -296,6 +299,8 @@ class Connection:
         raise ProtocolViolation("a packet that answers nothing")  # acknowledgements, AUTH [MQTT-4.12.0-7]
 
     def _receive_disconnect(self, packet: packets.Disconnect) -> Goodbye:
+        if not self._lasts and props.number(packet.properties, props.SESSION_EXPIRY_INTERVAL, 0):  # 5: 3.14.2.2.2
+            raise ProtocolViolation("a session that was to end with the connection cannot outlive it")
         self.close(reasons.SUCCESS)
         return Goodbye(packet.reason)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.edge.peer import Address, Peer, PeerCertificate
+from adapters.mqtt.adapter import limits_of
 from adapters.mqtt.due import UNSCHEDULED, DueSeconds
 from adapters.mqtt.holders import Holders
 from adapters.mqtt.shell import MqttShell
@@ -216,6 +217,11 @@ def test_a_refused_attempt_counts_for_the_tenant_its_certificate_speaks_for() ->
         "outcome": "unauthorized",
         "tenant": "acme",
     }
+
+
+def test_a_connect_is_bounded_by_its_own_setting_however_large_a_message_may_be() -> None:
+    limits = limits_of(MqttSettings(payload_max_bytes=1_000_000, connect_max_bytes=512))
+    assert (limits.connect_max_bytes, limits.remaining_max_bytes) == (512, 1_000_128)
 
 
 class TestDefects:

@@ -131,6 +131,17 @@ class TestConnecting:
         with pytest.raises(ProtocolViolation):
             made.receive(p.PingRequest(), 0.0)
 
+    @pytest.mark.parametrize(("asked", "is_refused"), [({}, True), ({props.SESSION_EXPIRY_INTERVAL: 5}, False)])
+    def test_a_session_may_not_be_made_to_last_by_its_goodbye(self, asked: props.Properties, is_refused: bool) -> None:
+        made = opened(5, properties=asked)
+        goodbye = p.Disconnect(0, {props.SESSION_EXPIRY_INTERVAL: 60})
+        if not is_refused:
+            assert isinstance(made.receive(goodbye, 0.0), Goodbye)
+            return
+        with pytest.raises(ProtocolViolation) as raised:
+            made.receive(goodbye, 0.0)
+        assert made.fail(raised.value)[2] == 0x82
+
     def test_a_second_connect_ends_the_connection(self) -> None:
         made = opened(5)
         with pytest.raises(ProtocolViolation) as raised:

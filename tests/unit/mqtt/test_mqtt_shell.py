@@ -279,6 +279,14 @@ class TestRefusedMessages:
         device.send(publish("e", qos=2))
         assert device.is_closed and not device.stream.written
 
+    @pytest.mark.parametrize("on_error", ["default", "ignore", "skip-ack"])
+    async def test_what_would_need_a_pubrec_closes_whatever_the_message_says(
+        self, bench: MqttBench, on_error: str
+    ) -> None:
+        device = await bench.connected()
+        device.send(publish(f"t/?on-error={on_error}", qos=2))
+        assert device.is_closed and not device.stream.written and not bench.uplink.uploads
+
     @pytest.mark.parametrize(("version", "answer"), [(4, b"\0\x01"), (5, b"\0\x01\x80\x14\x1f\0\x11malformed request")])
     async def test_ignored_it_is_acknowledged(self, bench: MqttBench, version: int, answer: bytes) -> None:
         device = await bench.connected(version)
@@ -322,12 +330,6 @@ class TestRefusedMessages:
         bench.uplink.is_prompt, bench.uplink.answer = True, DeviceUnknown("no such device")
         device.send(publish("t//other/?on-error=ignore", qos=1))
         assert device.take() == [(0x40, b"\0\x01")]
-
-    async def test_qos_2_ignored_leaves_the_connection_and_is_not_answered(self, bench: MqttBench) -> None:
-        device = await bench.connected()
-        device.send(publish("t/?on-error=ignore", qos=2), p.PingRequest())
-        assert device.take() == [(0xD0, b"")]
-        assert not device.is_closed
 
 
 class TestTheEnd:

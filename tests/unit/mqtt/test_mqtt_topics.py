@@ -44,6 +44,9 @@ def test_addresses(name: str, kind: MessageKind, tenant: str | None, device: str
         ("t/a/b/c", errors.TopicMalformed, "malformed topic name"),
         ("t///c", errors.TopicMalformed, "malformed topic name"),
         ("t/?" + "a=b&" * 65, errors.TopicMalformed, "malformed topic name"),
+        ("t/?content-type=a%0D%0Ab", errors.TopicMalformed, "malformed topic name"),
+        ("t/?unknown=%7F&on-error=ignore", errors.TopicMalformed, "malformed topic name"),
+        ("e/?content-type=%C2%85", errors.TopicMalformed, "malformed topic name"),
         ("t/acme", errors.TopicWithoutDevice, "message address must not contain tenant ID only"),
         ("t/acme/", errors.TopicWithoutDevice, "message address must not contain tenant ID only"),
         ("foo", errors.EndpointUnknown, "no such endpoint"),
@@ -59,6 +62,12 @@ def test_refusals(name: str, refusal: type[TuhonoError], told: str) -> None:
     with pytest.raises(refusal) as raised:
         upload_for(parse_topic(name), publish(name, qos=1))
     assert raised.value.told == told
+
+
+@pytest.mark.parametrize("content_type", ["a\r\nb", "a/b\x1f", "\x7f", "\x85"])
+def test_a_content_type_with_control_characters_is_refused(content_type: str) -> None:
+    with pytest.raises(errors.ContentTypeMalformed):
+        upload_for(parse_topic("t"), publish(properties={props.CONTENT_TYPE: content_type}))
 
 
 def test_the_bag_speaks_for_the_error_of_its_own_topic() -> None:
