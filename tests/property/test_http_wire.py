@@ -67,11 +67,12 @@ class Receiver:
         for start in range(0, len(stream), chunk_bytes):
             self.reader.feed(stream[start : start + chunk_bytes], 0)
             while True:
-                if not self.reader.awaits_body:
+                if self._head is None:
                     self._head = self.reader.next_head()
                 if self._head is None or (body := self.reader.next_body()) is None:
                     break
-                yield self._head, body
+                head, self._head = self._head, None
+                yield head, body
 
 
 @given(st.lists(sent_requests(), max_size=4), st.integers(1, 64))

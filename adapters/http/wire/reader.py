@@ -80,11 +80,6 @@ class RequestReader:
         return self._began_at is not None
 
     @property
-    def awaits_body(self) -> bool:
-        """Whether a head was handed out whose body was not."""
-        return self._awaited is not None
-
-    @property
     def deadline(self) -> float:
         """When the request being read must be complete, or, between requests, the next one have begun."""
         if self._began_at is None:

@@ -20,9 +20,8 @@ def fault_of(chunks: list[bytes]) -> Refused | None:
     try:
         for chunk in chunks:
             reader.feed(chunk, 0)
-            while reader.next_head() is not None or reader.awaits_body:
-                if reader.next_body() is None:
-                    break
+            while reader.next_body() is not None or reader.next_head() is not None:
+                """Until more bytes are wanted."""
     except Refused as fault:
         return fault
     return None
