@@ -16,7 +16,7 @@ from adapters.edge.deadlines import Deadlines
 from adapters.edge.engine import Outcome
 from adapters.edge.gate import Inquiry
 from adapters.edge.peer import Peer
-from adapters.edge.records import datagrams
+from adapters.edge.records import claims_too_much, datagrams
 from adapters.edge.security import Security, peer_of
 from adapters.edge.sockets import RawAddress, Send, address_of
 from adapters.edge.turns import SILENCE_S, Turns
@@ -99,7 +99,7 @@ class DtlsHandshakes:
 
     def deliver(self, handshake: DtlsHandshake, datagram: bytes) -> None:
         """Keep a datagram for the handshake's next turn; beyond a bound it is dropped, the peer will repeat it."""
-        if len(handshake.inbox) < _INBOX_MAX:
+        if len(handshake.inbox) < _INBOX_MAX and not claims_too_much(datagram):
             handshake.inbox.append(datagram)
             self._queue(handshake)
 

@@ -9,6 +9,11 @@ from enum import IntEnum
 HEADER_BYTES = 13
 _HELLO_BYTES_MIN = 12 + 2 + 32 + 1 + 1 + 2 + 2  # up to a cipher list that is still to come
 _CLIENT_HELLO = 1
+_CERTIFICATE = 11
+_FRAGMENT_HEADER_BYTES = 12
+_MESSAGE_MAX_BYTES = 4096  # of any but the Certificate; the next longest is a proof of possession, 2 KiB with RSA-16384
+_NUMBER_MAX = 8  # a client's last message, Finished, is number 5
+_CERTIFICATE_NUMBER_MAX = 3
 _RANDOM_AT = HEADER_BYTES + 12 + 2
 
 
@@ -51,6 +56,34 @@ def hello_random(record: bytes) -> bytes | None:
     if offset != b"\0\0\0" or body != fragment:
         return None  # in pieces: no state is kept to put it together before the cookie (RFC 6347 4.2.1)
     return record[_RANDOM_AT : _RANDOM_AT + 32]
+
+
+def claims_too_much(datagram: bytes) -> bool:
+    """Whether a plain handshake fragment in it announces a message that no client sends within its handshake.
+
+    OpenSSL sets memory aside for the whole message as soon as it reads the first fragment, for up to ten at once.
+    Only the Certificate is long, and it comes first after the two hellos.
+    """
+    at, end = 0, len(datagram)
+    while at + HEADER_BYTES <= end:
+        start = at + HEADER_BYTES
+        stop = min(start + int.from_bytes(datagram[at + 11 : start], "big"), end)
+        if datagram[at] == ContentType.HANDSHAKE and datagram[at + 3 : at + 5] == b"\0\0":
+            if _fragments_claim_too_much(datagram, start, stop):
+                return True
+        at = stop
+    return False
+
+
+def _fragments_claim_too_much(datagram: bytes, at: int, end: int) -> bool:
+    while at + _FRAGMENT_HEADER_BYTES <= end:
+        length = int.from_bytes(datagram[at + 1 : at + 4], "big")
+        number = int.from_bytes(datagram[at + 4 : at + 6], "big")
+        longest = number <= _CERTIFICATE_NUMBER_MAX and datagram[at] == _CERTIFICATE
+        if number > _NUMBER_MAX or (length > _MESSAGE_MAX_BYTES and not longest):
+            return True
+        at += _FRAGMENT_HEADER_BYTES + int.from_bytes(datagram[at + 9 : at + 12], "big")
+    return False
 
 
 def datagrams(records: bytes, *, mtu_bytes: int) -> list[bytes]:

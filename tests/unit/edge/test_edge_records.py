@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.edge.records import HEADER_BYTES, datagrams, hello_random, is_encrypted, is_record
+from adapters.edge.records import HEADER_BYTES, claims_too_much, datagrams, hello_random, is_encrypted, is_record
 
 RANDOM = bytes(range(32))
 
@@ -50,6 +50,7 @@ def test_any_bytes_are_looked_at_without_a_fault(datagram: bytes) -> None:
     if is_record(datagram):
         hello_random(datagram)
         is_encrypted(datagram)
+        claims_too_much(datagram)
 
 
 @given(st.binary(max_size=80), st.integers(0, 80))
@@ -101,3 +102,41 @@ def test_only_the_first_epoch_is_plain() -> None:
     assert not is_encrypted(record(21, b"x"))
     assert is_encrypted(record(21, b"x", epoch=1))
     assert is_encrypted(record(21, b"x", epoch=256))
+
+
+def fragment(kind: int, *, number: int, length: int, body: bytes = b"x" * 10) -> bytes:
+    sizes = (struct.pack(">I", size)[1:] for size in (length, 0, len(body)))
+    length_, offset, cut = sizes
+    return bytes([kind]) + length_ + struct.pack(">H", number) + offset + cut + body
+
+
+CERTIFICATE, KEY_EXCHANGE, PROOF = 11, 16, 15
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        record(22, fragment(CERTIFICATE, number=2, length=100_000)),
+        record(22, fragment(KEY_EXCHANGE, number=3, length=66)) + record(22, fragment(PROOF, number=4, length=2060)),
+        record(22, fragment(KEY_EXCHANGE, number=3, length=10) + fragment(PROOF, number=4, length=4096)),
+        record(22, b"\xff" * 60, epoch=1),  # encrypted: what looks like a length is none
+        record(21, b"\xff" * 60),
+        record(22, b"\xff" * 11),
+    ],
+)
+def test_what_clients_send_claims_nothing_unusual(honest: bytes) -> None:
+    assert not claims_too_much(honest)
+
+
+@pytest.mark.parametrize("ahead", [b"", record(20, b"\1"), record(22, fragment(KEY_EXCHANGE, number=3, length=10))])
+@pytest.mark.parametrize(
+    "greedy",
+    [
+        fragment(KEY_EXCHANGE, number=3, length=4097),
+        fragment(CERTIFICATE, number=4, length=100_000),
+        fragment(CERTIFICATE, number=9, length=10),
+        fragment(KEY_EXCHANGE, number=3, length=10) + fragment(PROOF, number=4, length=100_000),
+    ],
+)
+def test_memory_for_messages_nobody_sends_is_not_asked_for(ahead: bytes, greedy: bytes) -> None:
+    assert claims_too_much(ahead + record(22, greedy))

@@ -128,7 +128,7 @@ class Scene:
             line=line,
             peer=Peer(address=Address(host="192.0.2.1", port=1)),
             write_buffer_max_bytes=LIMIT,
-            owner=self.owner,  # type: ignore[arg-type]
+            owner=self.owner,
         )
         self.stream.begin(lambda: self.handler)
 
