@@ -21,7 +21,7 @@ def fault_of(chunks: list[bytes]) -> Refused | None:
         for chunk in chunks:
             reader.feed(chunk, 0)
             while reader.next_body() is not None or reader.next_head() is not None:
-                """Until more bytes are wanted."""
+                continue
     except Refused as fault:
         return fault
     return None
