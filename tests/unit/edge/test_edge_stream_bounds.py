@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from OpenSSL import SSL
 
-from adapters.edge.engine import INTAKE
+from adapters.edge import engine
+from adapters.edge.engine import INTAKE, LIB, Outcome
 from adapters.edge.errors import ConnectionFault, PeerDoesNotRead
-from adapters.edge.lines import Line
+from adapters.edge.lines import Line, RecordCount, TlsLine
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import Stream
 from adapters.edge.stream import SocketStream
+from tests.support.certificates import make_ca, make_server
 
 LIMIT = 1000
 
@@ -167,3 +173,68 @@ def test_the_goodbye_is_held_even_at_the_limit(monkeypatch: pytest.MonkeyPatch) 
     assert scene.held == LIMIT + len(b"goodbye")
     assert scene.owner.gone == 0
     scene.stream.abort()
+
+
+class Sender:
+    """A TLS 1.3 client after its handshake that makes its own records: TLS_AES_128_GCM_SHA256 (RFC 8446 5, 7)."""
+
+    def __init__(self) -> None:
+        identity = make_server(make_ca())
+        offer = SSL.Context(SSL.TLS_SERVER_METHOD)
+        offer.use_certificate(identity.certificate)
+        offer.use_privatekey(identity.key)
+        asks = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        asks.set_tls13_ciphersuites(b"TLS_AES_128_GCM_SHA256")
+        asks.set_keylog_callback(self._note)
+        self.server, client = SSL.Connection(offer), SSL.Connection(asks)
+        self.server.set_accept_state()
+        client.set_connect_state()
+        outcome = Outcome.WANT_READ
+        while outcome is Outcome.WANT_READ:
+            LIB.SSL_do_handshake(client._ssl)
+            engine.feed(self.server, engine.take_output(client))
+            outcome = engine.outcome_of(self.server, LIB.SSL_do_handshake(self.server._ssl))
+            engine.feed(client, engine.take_output(self.server))
+        assert outcome is Outcome.DONE
+
+    def _note(self, connection: SSL.Connection, line: bytes) -> None:
+        label, _, secret = line.decode().split(" ")
+        if label == "CLIENT_TRAFFIC_SECRET_0":
+            self._renew(bytes.fromhex(secret))
+
+    def _renew(self, secret: bytes) -> None:
+        self._secret, self._sent = secret, 0
+        self._key, self._iv = self._expanded("key", 16), self._expanded("iv", 12)
+
+    def _expanded(self, label: str, length: int) -> bytes:
+        full = b"tls13 " + label.encode()
+        info = length.to_bytes(2) + bytes([len(full)]) + full + b"\0"
+        return HKDFExpand(algorithm=hashes.SHA256(), length=length, info=info).derive(self._secret)
+
+    def record(self, kind: int, content: bytes) -> bytes:
+        nonce = (int.from_bytes(self._iv) ^ self._sent).to_bytes(12)
+        self._sent += 1
+        header = b"\x17\x03\x03" + (len(content) + 17).to_bytes(2)
+        return header + AESGCM(self._key).encrypt(nonce, content + bytes([kind]), header)
+
+    def key_update(self) -> bytes:
+        """Asks the server to renew its key too, which it says in a record of its own."""
+        record = self.record(22, b"\x18\0\0\1\1")
+        self._renew(self._expanded("traffic upd", 32))
+        return record
+
+
+@pytest.mark.parametrize("text", [b"", b"text"])
+def test_key_updates_without_end_end_the_connection(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    sender = Sender()
+    scene = Scene(TlsLine(connection=sender.server, records=RecordCount()), monkeypatch)
+    left_in_openssl = updates = 0
+    while scene.comes(sender.key_update() + (sender.record(23, text) if text else b"")) and updates < 200:
+        updates += 1
+        if scene.owner.gone == 0:
+            left_in_openssl += len(engine.take_output(sender.server))
+    scene.loop.run()
+    assert left_in_openssl == 0
+    assert 2 < updates < 200
+    assert scene.handler.heard == text * updates
+    assert [type(fault) for fault in scene.handler.lost_with] == [PeerDoesNotRead]
