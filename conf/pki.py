@@ -14,4 +14,4 @@ class PkiSettings:
     allow_md5: bool = setting(False, "whether MD5 signatures below the trust anchor are accepted")
     allow_explicit_curves: bool = setting(False, "whether elliptic curves given by explicit parameters are accepted")
     subject_max_chars: int = setting(4096, "characters of a subject DN", minimum=64, maximum=65_536)
-    certificate_cache_max: int = setting(10_000, "parsed certificates kept, within 16 MiB of their DER", minimum=16)
+    certificate_cache_max: int = setting(10_000, "parsed certificates kept, within 64 MiB of memory", minimum=16)
