@@ -19,7 +19,7 @@ from adapters.edge.door import Door
 from adapters.edge.dtls_handshakes import DtlsHandshake, DtlsHandshakes
 from adapters.edge.peer import Peer
 from adapters.edge.ports import DatagramHandler
-from adapters.edge.records import ContentType, hello_random, is_encrypted, is_record
+from adapters.edge.records import ContentType, claims_too_much, hello_random, is_encrypted, is_record
 from adapters.edge.security import Security
 from adapters.edge.sockets import RawAddress, Send, address_of, datagram_socket
 from adapters.edge.turns import Turns
@@ -119,7 +119,7 @@ class DtlsPeers:
         self._associations.close()
 
     def _knock(self, hello: bytes, raw: RawAddress, random: bytes) -> None:
-        if self._is_accepting:
+        if self._is_accepting and not claims_too_much(hello):  # other records may follow it in the datagram
             connection = self._door.knock(hello, raw)
             if connection is not None:
                 self._handshakes.begin(connection, raw, random)
