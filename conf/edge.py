@@ -43,5 +43,5 @@ class EdgeSettings:
     dtls_peers_max: int = setting(
         20_000, "DTLS associations kept at one time; the longest idle one makes room", minimum=16
     )
-    dtls_idle_s: float = setting(86_400.0, "seconds of silence after which a DTLS association is dropped", minimum=10)
+    dtls_idle_s: float = setting(14_400.0, "seconds of silence after which a DTLS association is dropped", minimum=10)
     tls_version_min: str = setting("1.2", "oldest TLS version accepted over TCP", choices=("1.2", "1.3"))
