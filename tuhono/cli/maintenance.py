@@ -25,11 +25,11 @@ def check_config(
 
     Reads the certificates it names, too. Changes nothing. Exit status 2: it has faults.
     """
-    from adapters.edge.identity import IdentityFiles
-
     settings = settings_of(config, data_dir)
     for section in (settings.edge, settings.management):
         if section.certificate_file is not None and section.key_file is not None:
+            from adapters.edge.identity import IdentityFiles  # takes 0.1 s, which few need
+
             IdentityFiles(certificate_file=section.certificate_file, key_file=section.key_file).read()
     if as_json:
         print_json({"valid": True, **({"settings": asdict(settings)} if show else {})})
