@@ -37,7 +37,7 @@ STARTERS: dict[str, Starter] = {
     "floor": start_floor,
 }
 
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if Console().is_terminal else 132)  # a file is as wide as the table
 err = Console(stderr=True, highlight=False)
 
 
