@@ -58,13 +58,6 @@ def open_database(path: Path, settings: StorageSettings) -> Database:
     return Database(path=path, settings=settings, revision=LATEST, migrated_from=before)
 
 
-def migrate_database(path: Path, settings: StorageSettings) -> tuple[str, str]:
-    """The revisions before ("" for a new file) and after, the same where it was up to date. Raises as opening does."""
-    database = open_database(path, settings)
-    before = database.revision if database.migrated_from is None else database.migrated_from
-    return before, database.revision
-
-
 def _create_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same permissions

@@ -16,6 +16,7 @@ from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
 from registry.errors import DeviceUnknown
 from registry.model import X509_CERT, AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
+from registry.refusals import REFUSED
 from storage.errors import CredentialTaken, NameUnstorable
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
 from storage.tenancy import (
@@ -32,8 +33,6 @@ from tenant.model import Tenant
 from tenant.ports import Change, ChangeKind
 
 log = logging.getLogger(__name__)
-
-REFUSED = "device.refused"
 
 DeviceKey = tuple[TenantId, DeviceId]
 CredentialKey = tuple[TenantId, str, AuthId]

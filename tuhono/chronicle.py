@@ -23,8 +23,8 @@ from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage
 from messaging.ports import MessageLog
 from registry.model import AuditRow
 from registry.ports import AuditRepository
+from registry.refusals import REFUSED
 
-REFUSED = "device.refused"
 PAGE_MAX = 500  # entries of each source held at once
 REFUSALS_SUFFIX = "/refusals"  # of the cursor that remembers a consumer's place in the audit
 _Times = Callable[[int], Sequence[tuple[datetime, int]]]  # time and position of what is behind a position

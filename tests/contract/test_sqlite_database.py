@@ -18,7 +18,7 @@ import storage.migrations
 from conf.storage import StorageSettings
 from kernel.errors import TuhonoError
 from registry.errors import StorageUnavailable
-from storage.database import migrate_database, open_database
+from storage.database import open_database
 from storage.errors import StorageForeign, StorageTooNew
 from storage.migrations.history import LATEST, REVISIONS
 from storage.schema import metadata
@@ -90,8 +90,9 @@ def test_a_directory_that_was_there_keeps_its_permissions(path: Path) -> None:
 
 
 def test_migrating_tells_where_it_came_from_and_is_safe_to_repeat(path: Path) -> None:
-    assert migrate_database(path, SETTINGS) == ("", LATEST)
-    assert migrate_database(path, SETTINGS) == (LATEST, LATEST)
+    made, found = open_database(path, SETTINGS), open_database(path, SETTINGS)
+    assert (made.migrated_from, made.revision) == ("", LATEST)
+    assert (found.migrated_from, found.revision) == (None, LATEST)  # None: it was up to date
 
 
 def test_a_database_of_a_newer_release_is_refused_and_left_alone(path: Path) -> None:
