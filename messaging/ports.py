@@ -5,21 +5,21 @@ from typing import Protocol
 
 from kernel.errors import Unavailable
 from kernel.ids import TenantId
-from messaging.message import DeviceMessage, KeptMessage
+from messaging.message import Bundle, KeptMessage
 
 Kept = Callable[[Unavailable | None], None]
 
 
 class Northbound(Protocol):
-    """Where device messages leave. `submit` takes one message and never blocks.
+    """Where device messages leave. `submit` takes a bundle of messages and never blocks.
 
-    `kept` is called once, on the event loop, when the engine holds the message durably, or with the
-    reason why it does not; never before `submit` has returned. Callbacks of one caller fire in the order
-    its messages were submitted. A callback, not a coroutine: a task per message costs more than
+    `kept` is called once for the whole bundle, on the event loop, when the engine holds all its messages durably,
+    or with the reason why it holds none; never before `submit` has returned. Callbacks of one caller fire in the
+    order its bundles were submitted. A callback, not a coroutine: a task per message costs more than
     parsing it.
     """
 
-    def submit(self, message: DeviceMessage, kept: Kept) -> None: ...
+    def submit(self, bundle: Bundle, kept: Kept) -> None: ...
 
 
 class MessageLog(Protocol):

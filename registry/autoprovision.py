@@ -18,7 +18,7 @@ from kernel.clock import Clock, milliseconds
 from kernel.errors import TuhonoError, Unavailable
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
-from messaging.message import PROVISIONING_NOTIFICATION, DeviceMessage, MessageKind
+from messaging.message import PROVISIONING_NOTIFICATION, Bundle, Envelope, MessageKind
 from messaging.ports import Northbound
 from registry.errors import ProvisioningWithdrawn
 from registry.model import X509_CERT, Device, KnownDevice, ProvisioningOrder
@@ -174,16 +174,14 @@ class AutoProvisioner:
             remote=remote,
         )
 
-    def _event(self, device: Device) -> DeviceMessage:
+    def _event(self, device: Device) -> Bundle:
         tenant = self._tenants.find(device.tenant_id)
-        return DeviceMessage(
+        envelope = Envelope(
             tenant_id=device.tenant_id,
             device_id=device.device_id,
             kind=MessageKind.EVENT,
             qos=1,
-            payload=None,
             content_type=PROVISIONING_NOTIFICATION,
-            creation_time_ms=milliseconds(self._clock.now()),
             ttl_ms=None if tenant is None else event_ttl_ms(tenant.resource_limits, tenant.defaults, None),
             properties={
                 "hono_registration_status": "NEW",
@@ -193,6 +191,7 @@ class AutoProvisioner:
                 "orig_address": "event",
             },
         )
+        return Bundle(envelope, milliseconds(self._clock.now()), [None])
 
     async def _announce_due(self) -> None:
         before = self._clock.now() - timedelta(seconds=self._settings.notification_retry_s)

@@ -22,7 +22,7 @@ from adapters.coap.wire.message import uint
 from adapters.coap.wire.numbers import CHANGED, METHOD_NOT_ALLOWED, NOT_FOUND, POST, PUT
 from adapters.coap.wire.request import Answer
 from adapters.sessions.session import Session
-from adapters.sessions.uplink import Upload
+from adapters.sessions.uplink import UploadHead
 from kernel.clock import Clock, milliseconds
 from messaging.message import EMPTY_NOTIFICATION, MessageKind
 
@@ -47,8 +47,8 @@ def refuse_unheard(request: Request[Any]) -> Answer | None:
     return None
 
 
-def read_upload(request: Request[Any], session: Session) -> Upload:
-    """What a request that `refuse_unheard` lets pass asks to be sent on.
+def read_upload(request: Request[Any], session: Session) -> UploadHead:
+    """What a request that `refuse_unheard` lets pass asks to be sent on, all but its payload.
 
     Raises EventNotConfirmable, DeviceNotAuthenticated, TenantMissing, DeviceMissing or ForeignTenant.
     """
@@ -57,12 +57,11 @@ def read_upload(request: Request[Any], session: Session) -> Upload:
     if kind is MessageKind.EVENT and not request.is_confirmable:
         raise EventNotConfirmable
     tenant, device = _own(session) if request.method == POST else _addressed(path, session)
-    return Upload(
+    return UploadHead(
         kind=kind,
         tenant=tenant,
         device=device,
         qos=1 if request.is_confirmable else 0,
-        payload=request.payload,
         content_type=_content_type(request),
         orig_address="/" + "/".join(path),
     )

@@ -184,7 +184,8 @@ class CoapAdapter:
 
     def _submit(self, request: Request[Conversation], session: Session) -> None:
         try:
-            self._uplink.submit(session, read_upload(request, session), partial(self._done, request))
+            head = read_upload(request, session)
+            self._uplink.submit(session, head, [request.payload], partial(self._done, request))
         except TuhonoError as refusal:
             self._answer(request, answer_to(refusal))
         except Exception:

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from adapters.http.errors import DeviceMissing, PathMalformed, QosLevelUnsupported, TenantMissing
 from adapters.http.wire.head import RequestHead
-from adapters.sessions.uplink import Upload
+from adapters.sessions.uplink import UploadHead
 from kernel.errors import Refused
 from messaging.message import MessageKind
 
@@ -27,35 +27,19 @@ _SECONDS = re.compile(r"[0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadPlan:
-    """An upload, all but its payload. `refusal` is what a known sender is told instead."""
+    """An upload, all but its payload; a request without a body has none (hono-adapters 1.5).
 
-    kind: MessageKind
-    tenant: str | None
-    device: str | None
-    qos: int
-    content_type: str | None
-    orig_address: str
-    ttl_s: int | None = None
+    `refusal` is what a known sender is told instead.
+    """
+
+    head: UploadHead
     refusal: Refused | None = None
-
-    def upload(self, payload: bytes) -> Upload:
-        """With its payload; a request without a body has none, hono-adapters 1.5."""
-        return Upload(
-            kind=self.kind,
-            tenant=self.tenant,
-            device=self.device,
-            qos=self.qos,
-            payload=payload or None,
-            content_type=self.content_type,
-            orig_address=self.orig_address,
-            ttl_s=self.ttl_s,
-        )
 
     def refusal_of_anonymous(self) -> Refused | None:
         """What a sender without an identity is told instead: its path must name both."""
-        if self.refusal is None and self.device is None:
+        if self.refusal is None and self.head.device is None:
             return DeviceMissing("an anonymous upload names no device")
-        if self.refusal is None and self.tenant is None:
+        if self.refusal is None and self.head.tenant is None:
             return TenantMissing("an anonymous upload names no tenant")
         return self.refusal
 
@@ -97,7 +81,7 @@ def plan_of(head: RequestHead) -> Plan | None:
     qos, refusal = _qos(kind, head.header(b"qos-level"))
     if tenant is not None and device is None:
         refusal = DeviceMissing("the path names a tenant and no device")
-    return UploadPlan(
+    upload = UploadHead(
         kind=kind,
         tenant=tenant,
         device=device,
@@ -105,8 +89,8 @@ def plan_of(head: RequestHead) -> Plan | None:
         content_type=head.header(b"content-type") or None,
         orig_address=head.target,
         ttl_s=_ttl_s(head, query) if kind is MessageKind.EVENT else None,
-        refusal=refusal,
     )
+    return UploadPlan(head=upload, refusal=refusal)
 
 
 def _segments(path: str) -> list[str]:

@@ -151,7 +151,7 @@ class HttpConnection:
         if self._phase is not ADMITTING:
             return
         if isinstance(self._plan, UploadPlan):
-            error = refusal_of_upload(error, self._plan.device)
+            error = refusal_of_upload(error, self._plan.head.device)
         may_stay = not isinstance(error, Refused) and self._head is not None and self._head.keep_alive
         self._phase = READING if self._is_body_read() and may_stay and not self._retires else CLOSING
         self._answer_partial(self._listener.refusals.answer(error))
@@ -294,7 +294,7 @@ class HttpConnection:
             exchange.done(refusal)
             return
         try:
-            self._listener.uplink.submit(session, plan.upload(body), exchange.done)
+            self._listener.uplink.submit(session, plan.head, [body or None], exchange.done)
         except Exception:
             log.exception("http.upload-failed", extra=fields(remote=session.remote, device_id=session.device_id))
             self._phase = CLOSING

@@ -282,11 +282,11 @@ class MqttShell:
         topic = self._adapter.topics.understand(publish.topic)
         assert session is not None
         try:
-            upload = upload_for(topic, publish)
+            head = upload_for(topic, publish)
         except TuhonoError as error:
             self._delivered(delivery, topic, error)
             return
-        self._adapter.uplink.submit(session, upload, partial(self._delivered, delivery, topic))
+        self._adapter.uplink.submit(session, head, [publish.payload], partial(self._delivered, delivery, topic))
 
     def _delivered(self, delivery: Delivery, topic: Topic, error: TuhonoError | None) -> None:
         """The engine holds the message, or never will. Nothing where the connection is gone meanwhile."""

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from adapters.mqtt import errors
 from adapters.mqtt.wire import properties as props
 from adapters.mqtt.wire.packets import Publish
-from adapters.sessions.uplink import Upload
+from adapters.sessions.uplink import UploadHead
 from kernel.errors import TuhonoError
 from messaging.message import MessageKind
 
@@ -101,9 +101,9 @@ def parse_topic(name: str) -> Topic:
     )
 
 
-def upload_for(topic: Topic, publish: Publish) -> Upload:
-    """The message as an upload. Raises what hono-adapters 2.2 refuses of a topic and its QoS; whose data it may
-    be is the uplink's to judge."""
+def upload_for(topic: Topic, publish: Publish) -> UploadHead:
+    """The message as an upload, all but its payload. Raises what hono-adapters 2.2 refuses of a topic and its QoS;
+    whose data it may be is the uplink's to judge."""
     if topic.refusal is not None:
         raise topic.refusal(f"a message to topic {publish.topic!r}")
     _check_qos(topic.kind, publish.qos)
@@ -112,12 +112,11 @@ def upload_for(topic: Topic, publish: Publish) -> Upload:
         content_type = props.text(publish.properties, props.CONTENT_TYPE)
         if content_type is not None and _CONTROL.search(content_type):
             raise errors.ContentTypeMalformed(f"content type {content_type!r}")
-    return Upload(
+    return UploadHead(
         kind=topic.kind,
         tenant=topic.tenant,
         device=topic.device,
         qos=publish.qos,
-        payload=publish.payload,
         content_type=content_type,
         orig_address=publish.topic,
         ttl_s=topic.ttl_s,

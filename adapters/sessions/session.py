@@ -5,17 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.admission.admission import Admitted
 from kernel.errors import TuhonoError
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+from kernel.meters import Summary
+from messaging.message import Envelope
+from tenant.model import Tenant
+
+if TYPE_CHECKING:
+    from adapters.sessions.uplink import UploadHead
 
 NO_DEFAULTS: Mapping[str, Any] = {}
 
 
 def _nothing_to_end(_: TuhonoError) -> None:
     """Until its shell says how, a session ends by being dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Channel:
+    """What the uplink found out of a session's messages to one address; in force for this tenant and these defaults.
+
+    A tenant or a device that changes is another object, so what was found out of the old one no longer counts.
+    """
+
+    adapter: str
+    tenant: Tenant
+    defaults: Mapping[str, Any]  # the device's own
+    envelope: Envelope
+    payload: Summary  # payload bytes of messages forwarded
+    duration: Summary  # seconds until they were kept
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -34,6 +55,7 @@ class Session:
     remote: str = ""
     defaults: Mapping[str, Any] = field(default_factory=lambda: NO_DEFAULTS)  # the device's own
     end: Callable[[TuhonoError], None] = _nothing_to_end
+    channels: dict[UploadHead, Channel] = field(default_factory=dict)  # few; the uplink's own
     waiting: asyncio.Task[None] | None = None  # the newest upload that waits for a lookup (uplink)
     waiting_count: int = 0
 

@@ -7,8 +7,8 @@ session sends meanwhile waits behind it, so that order is kept.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,11 +21,11 @@ from adapters.sessions.errors import (
     TooManyUploadsWaiting,
 )
 from adapters.sessions.measure import FORWARDED, UNDELIVERABLE, UNPROCESSABLE, UploadMeters
-from adapters.sessions.session import Session
+from adapters.sessions.session import Channel, Session
 from kernel.clock import Clock
 from kernel.errors import Refused, TuhonoError, Unavailable
 from kernel.ids import DeviceId, TenantId
-from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, DeviceMessage, MessageKind
+from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, Bundle, Envelope, MessageKind
 from messaging.ports import Northbound
 from registry.assertion import RegistrationAssertion
 from registry.errors import NotAuthenticated
@@ -36,7 +36,9 @@ from tenant.ttl import event_ttl_ms, telemetry_ttl_ms
 
 log = logging.getLogger(__name__)
 
-WAITING_MAX = 256  # uploads of one session that wait for a lookup, or behind one that does
+WAITING_MAX = 256  # messages of one session that wait for a lookup, or behind one that does
+CHANNELS_MAX = 8  # addresses a session's messages go to without being looked into anew
+CHANNEL_MAX_CHARS = 512  # text of an address worth remembering
 NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind's time to live (hono-adapters 5.3)
     MessageKind.TELEMETRY: frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1"}),
     MessageKind.EVENT: frozenset({"ttl", "content-type"}),
@@ -46,26 +48,45 @@ NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind'
 Done = Callable[[TuhonoError | None], None]
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: one a message, and freezing nine fields costs 1.3 µs
-class Upload:
-    """What a device asks to be sent on, in the protocol's own terms already decoded. Nobody changes it.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UploadHead:
+    """What a device asks to be sent on, all but the payloads, in the protocol's own terms already decoded.
 
-    `tenant` and `device` are as addressed: None where the topic or path left them out.
+    A fact about a topic or path and its flags: an adapter makes it once and hands in the same object every time.
+    Known by identity. `tenant` and `device` are as addressed: None where the topic or path left them out.
     """
 
     kind: MessageKind
     tenant: str | None
     device: str | None
     qos: int
-    payload: bytes | None
     content_type: str | None
     orig_address: str
     ttl_s: int | None = None
     retain: bool = False
+    takes_empty: bool = field(init=False)
+    takes_full: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_empty", bool(self.content_type))
+        object.__setattr__(self, "takes_full", self.content_type != EMPTY_NOTIFICATION)
+
+    def takes(self, payload: bytes | None) -> bool:
+        """Whether payload and content type fit (hono-adapters 0.6)."""
+        return self.takes_full if payload else self.takes_empty
+
+    def takes_all(self, payloads: Sequence[bytes | None]) -> bool:
+        """Whether every one of them does; for whoever has a list that rarely holds one that does not."""
+        return (self.takes_full or not any(payloads)) and (self.takes_empty or all(payloads))
+
+    @property
+    def chars(self) -> int:
+        """How much text it holds."""
+        return sum(len(text or "") for text in (self.tenant, self.device, self.content_type, self.orig_address))
 
 
 class Uplink:
-    """Turns uploads into DeviceMessages and hands them to the northbound. Used on the event loop only."""
+    """Turns uploads into bundles and hands them to the northbound. Used on the event loop only."""
 
     def __init__(
         self,
@@ -85,27 +106,32 @@ class Uplink:
         self._defaults_enabled = defaults_enabled
         self._lookups: set[asyncio.Task[None]] = set()  # WAITING_MAX of each session at most
 
-    def submit(self, session: Session, upload: Upload, done: Done) -> None:
+    def submit(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
         """Returns at once. `done` is called exactly once on the loop, possibly before this returns for a
-        refusal that needs no lookup: with None when the engine holds the message, whatever its QoS, else with
-        the Refused or Unavailable.
+        refusal that needs no lookup: with None when the engine holds all messages, whatever their QoS, else with
+        the Refused or Unavailable and none is held.
 
+        `payloads` are messages to one address that arrived together, at least one; the list is the uplink's from
+        now on. One that `head.takes` not has them all refused: whoever has such a one submits it on its own.
         Uploads of one session reach the engine in the order of the calls.
         """
         try:
-            tenant_id, device_id = _addressed(session, upload)
-            _require_content_type(upload)
+            tenant_id, device_id = _addressed(session, head)
+            if not head.takes_all(payloads):
+                raise _mismatch(head)
             if session.waiting is None:
                 if device_id == session.device_id:
-                    self._forward(session, upload, self._tenant(tenant_id, session), device_id, session.defaults, done)
+                    tenant = self._tenant(tenant_id, session)
+                    self._forward(session, head, payloads, tenant, device_id, session.defaults, done)
                     return
                 known = self._assertion.remembered(tenant_id, device_id, gateway_id=session.device_id)
                 if known is not None:
-                    self._forward(session, upload, self._tenant(tenant_id, session), device_id, known.defaults, done)
+                    tenant = self._tenant(tenant_id, session)
+                    self._forward(session, head, payloads, tenant, device_id, known.defaults, done)
                     return
-            self._wait(session, upload, tenant_id, device_id, done)
+            self._wait(session, head, payloads, tenant_id, device_id, done)
         except TuhonoError as fault:
-            self._refuse(session, upload, fault, done)
+            self._refuse(session, head, payloads, fault, done)
 
     async def close(self) -> None:
         """Give up the lookups under way; their uploads are refused. The adapters have been drained by then."""
@@ -113,22 +139,31 @@ class Uplink:
             task.cancel()
         await asyncio.gather(*self._lookups, return_exceptions=True)
 
-    def _wait(self, session: Session, upload: Upload, tenant_id: TenantId, device_id: DeviceId, done: Done) -> None:
+    def _wait(
+        self,
+        session: Session,
+        head: UploadHead,
+        payloads: list[bytes | None],
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        done: Done,
+    ) -> None:
         if session.waiting_count >= WAITING_MAX:
             raise TooManyUploadsWaiting(f"{WAITING_MAX} uploads of one connection wait for the registry")
-        work = self._look_up(session.waiting, session, upload, tenant_id, device_id, done)
+        work = self._look_up(session.waiting, session, head, payloads, tenant_id, device_id, done)
         task = asyncio.get_running_loop().create_task(work)
         self._lookups.add(task)
         task.add_done_callback(self._lookups.discard)
         session.waiting = task  # the session holds the newest, each task the one before it
-        session.waiting_count += 1
-        task.add_done_callback(partial(_looked_up, session))
+        session.waiting_count += len(payloads)
+        task.add_done_callback(partial(_looked_up, session, len(payloads)))
 
     async def _look_up(
         self,
         before: asyncio.Task[None] | None,
         session: Session,
-        upload: Upload,
+        head: UploadHead,
+        payloads: list[bytes | None],
         tenant_id: TenantId,
         device_id: DeviceId,
         done: Done,
@@ -141,15 +176,15 @@ class Uplink:
             if device_id != session.device_id:
                 device = await self._assertion.assert_registered(tenant_id, device_id, gateway_id=session.device_id)
                 defaults = device.defaults
-            self._forward(session, upload, tenant, device_id, defaults, done)
+            self._forward(session, head, payloads, tenant, device_id, defaults, done)
         except TuhonoError as fault:
-            self._refuse(session, upload, fault, done)
+            self._refuse(session, head, payloads, fault, done)
         except asyncio.CancelledError:
-            self._refuse(session, upload, ShuttingDown("the process is stopping"), done)
+            self._refuse(session, head, payloads, ShuttingDown("the process is stopping"), done)
             raise
         except Exception:
             log.exception("upload.lookup-failed")
-            self._refuse(session, upload, TuhonoError("internal"), done)
+            self._refuse(session, head, payloads, TuhonoError("internal"), done)
 
     def _tenant(self, tenant_id: TenantId, session: Session) -> Tenant:
         tenant = self._tenants.find(tenant_id)
@@ -167,83 +202,109 @@ class Uplink:
     def _forward(
         self,
         session: Session,
-        upload: Upload,
+        head: UploadHead,
+        payloads: list[bytes | None],
         tenant: Tenant,
         device_id: DeviceId,
-        device_defaults: Mapping[str, Any],
+        defaults: Mapping[str, Any],
         done: Done,
     ) -> None:
-        message = self._message(session, upload, tenant, device_id, device_defaults)
-        self._northbound.submit(
-            message, partial(self._settled, session.adapter, message, self._clock.monotonic(), done)
-        )
+        channel = session.channels.get(head)
+        if channel is None or channel.tenant is not tenant or channel.defaults is not defaults:
+            channel = self._open(session, head, tenant, device_id, defaults)
+        bundle = Bundle(channel.envelope, self._clock.now_ms(), payloads)
+        self._northbound.submit(bundle, partial(self._settled, channel, bundle, self._clock.monotonic(), done))
 
-    def _message(
+    def _open(
+        self, session: Session, head: UploadHead, tenant: Tenant, device_id: DeviceId, defaults: Mapping[str, Any]
+    ) -> Channel:
+        """A channel for what the session sends to that address, remembered in place of one no longer valid."""
+        payload, duration = self._meters.series(session.adapter, tenant.tenant_id, head.kind, FORWARDED, head.qos)
+        channel = Channel(
+            adapter=session.adapter,
+            tenant=tenant,
+            defaults=defaults,
+            envelope=self._envelope(session, head, tenant, device_id, defaults),
+            payload=payload,
+            duration=duration,
+        )
+        channels = session.channels
+        channels.pop(head, None)
+        if head.chars <= CHANNEL_MAX_CHARS:
+            if len(channels) >= CHANNELS_MAX:
+                del channels[next(iter(channels))]
+            channels[head] = channel
+        return channel
+
+    def _envelope(
         self,
         session: Session,
-        upload: Upload,
+        head: UploadHead,
         tenant: Tenant,
         device_id: DeviceId,
         device_defaults: Mapping[str, Any],
-    ) -> DeviceMessage:
-        properties: dict[str, Any] = {"orig_adapter": session.adapter, "orig_address": upload.orig_address}
-        content_type, ttl_ms = upload.content_type, None
-        if tenant.defaults or device_defaults or tenant.resource_limits is not None or upload.ttl_s is not None:
+    ) -> Envelope:
+        properties: dict[str, Any] = {"orig_adapter": session.adapter, "orig_address": head.orig_address}
+        content_type, ttl_ms = head.content_type, None
+        if tenant.defaults or device_defaults or tenant.resource_limits is not None or head.ttl_s is not None:
             defaults = {**tenant.defaults, **device_defaults} if self._defaults_enabled else {}
-            left_out = NOT_DEFAULTS[upload.kind]
+            left_out = NOT_DEFAULTS[head.kind]
             properties = {**{name: defaults[name] for name in defaults if name not in left_out}, **properties}
             content_type = content_type or _default_content_type(defaults)
-            ttl_ms = _ttl_ms(upload, tenant, defaults)
-        if upload.retain:
+            ttl_ms = _ttl_ms(head, tenant, defaults)
+        if head.retain:
             properties["x-opt-retain"] = True
-        return DeviceMessage(
+        return Envelope(
             tenant_id=tenant.tenant_id,
             device_id=device_id,
-            kind=upload.kind,
-            qos=upload.qos,
-            payload=upload.payload,
+            kind=head.kind,
+            qos=head.qos,
             content_type=content_type or OCTET_STREAM,
-            creation_time_ms=self._clock.now_ms(),
             ttl_ms=ttl_ms,
             properties=properties,
         )
 
-    def _settled(
-        self, adapter: str, message: DeviceMessage, started: float, done: Done, fault: Unavailable | None
-    ) -> None:
-        status = FORWARDED if fault is None else UNDELIVERABLE
-        payload, duration = self._meters.series(adapter, message.tenant_id, message.kind, status, message.qos)
-        payload.count += 1
-        payload.total += len(message.payload or b"")
-        duration.count += 1
-        duration.total += self._clock.monotonic() - started
+    def _settled(self, channel: Channel, bundle: Bundle, started: float, done: Done, fault: Unavailable | None) -> None:
+        payload, duration = channel.payload, channel.duration
+        if fault is not None:
+            envelope = bundle.envelope
+            payload, duration = self._meters.series(
+                channel.adapter, envelope.tenant_id, envelope.kind, UNDELIVERABLE, envelope.qos
+            )
+        count = len(bundle.payloads)
+        payload.count += count
+        payload.total += bundle.payload_bytes
+        duration.count += count
+        duration.total += count * (self._clock.monotonic() - started)
         done(fault)
 
-    def _refuse(self, session: Session, upload: Upload, fault: TuhonoError, done: Done) -> None:
+    def _refuse(
+        self, session: Session, head: UploadHead, payloads: list[bytes | None], fault: TuhonoError, done: Done
+    ) -> None:
         tenant_id = session.tenant_id or TenantId("")
         status = UNPROCESSABLE if isinstance(fault, Refused) else UNDELIVERABLE
-        payload, _ = self._meters.series(session.adapter, tenant_id, upload.kind, status, upload.qos)
-        payload.observe(len(upload.payload or b""))
+        payload, _ = self._meters.series(session.adapter, tenant_id, head.kind, status, head.qos)
+        payload.count += len(payloads)
+        payload.total += sum(len(each or b"") for each in payloads)
         done(fault)
 
 
-def _addressed(session: Session, upload: Upload) -> tuple[TenantId, DeviceId]:
+def _addressed(session: Session, head: UploadHead) -> tuple[TenantId, DeviceId]:
     """Tenant and device the upload is for. Raises ForeignTenant, AddressIncomplete."""
     if session.tenant_id is None or session.device_id is None:
-        if not upload.tenant or not upload.device:
+        if not head.tenant or not head.device:
             raise AddressIncomplete("an anonymous upload names no tenant or no device")
-        return TenantId(upload.tenant), DeviceId(upload.device)
-    if upload.tenant and upload.tenant != session.tenant_id:
-        raise ForeignTenant(f"device of tenant {session.tenant_id!r} addressed tenant {upload.tenant!r}")
-    return session.tenant_id, DeviceId(upload.device) if upload.device else session.device_id
+        return TenantId(head.tenant), DeviceId(head.device)
+    if head.tenant and head.tenant != session.tenant_id:
+        raise ForeignTenant(f"device of tenant {session.tenant_id!r} addressed tenant {head.tenant!r}")
+    return session.tenant_id, DeviceId(head.device) if head.device else session.device_id
 
 
-def _require_content_type(upload: Upload) -> None:
-    if upload.payload:
-        if upload.content_type == EMPTY_NOTIFICATION:
-            raise ContentTypeMismatch(upload.content_type)
-    elif not upload.content_type:
-        raise ContentTypeMissing("an empty payload came without a content type")
+def _mismatch(head: UploadHead) -> TuhonoError:
+    """Why it does not take a payload."""
+    if head.content_type:
+        return ContentTypeMismatch(head.content_type)
+    return ContentTypeMissing("an empty payload came without a content type")
 
 
 def _default_content_type(defaults: Mapping[str, Any]) -> str | None:
@@ -251,13 +312,13 @@ def _default_content_type(defaults: Mapping[str, Any]) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _ttl_ms(upload: Upload, tenant: Tenant, defaults: Mapping[str, Any]) -> int | None:
-    if upload.kind is MessageKind.EVENT:
-        return event_ttl_ms(tenant.resource_limits, defaults, upload.ttl_s)
-    return telemetry_ttl_ms(tenant.resource_limits, defaults, upload.qos)
+def _ttl_ms(head: UploadHead, tenant: Tenant, defaults: Mapping[str, Any]) -> int | None:
+    if head.kind is MessageKind.EVENT:
+        return event_ttl_ms(tenant.resource_limits, defaults, head.ttl_s)
+    return telemetry_ttl_ms(tenant.resource_limits, defaults, head.qos)
 
 
-def _looked_up(session: Session, task: asyncio.Task[None]) -> None:
-    session.waiting_count -= 1
+def _looked_up(session: Session, count: int, task: asyncio.Task[None]) -> None:
+    session.waiting_count -= count
     if session.waiting is task:
         session.waiting = None

@@ -21,7 +21,7 @@ from kernel.log import fields
 from messaging.delivery import call_kept
 from messaging.drivers.embedded_writer import Batch, LogWriter
 from messaging.errors import NorthboundUnavailable
-from messaging.message import DeviceMessage
+from messaging.message import Bundle
 from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ _NEVER = sys.maxsize
 class EmbeddedNorthbound:
     """Keeps messages in a log beside the registry. All methods belong to the event loop's thread.
 
-    At most `pending_max_messages` and `pending_max_bytes` of payload wait to be kept; beyond, a message is
-    refused. A refusal, too, comes in its turn, after the callbacks of what was submitted before it; until then it
+    At most `pending_max_messages` and `pending_max_bytes` of payload wait to be kept; beyond, a bundle is
+    refused whole. A refusal, too, comes in its turn, after the callbacks of what was submitted before it; until then it
     holds its callback only, so how many wait is bounded by what each connection may have unanswered.
     """
 
@@ -48,7 +48,7 @@ class EmbeddedNorthbound:
         self._writing: Batch | None = None
         self._room_messages = settings.pending_max_messages
         self._room_bytes = settings.pending_max_bytes
-        self._company = 0  # messages in flight when the last batch ended
+        self._company = 0  # bundles in flight when the last batch ended
         self._act_at = 1  # fill level at which something is to be done; _NEVER while that is under way
         self._planned: asyncio.Handle | None = None  # the hand-over to come
         self._closed: asyncio.Future[None] | None = None
@@ -60,25 +60,25 @@ class EmbeddedNorthbound:
         """
         self._writer.start()
 
-    def submit(self, message: DeviceMessage, kept: Kept) -> None:
+    def submit(self, bundle: Bundle, kept: Kept) -> None:
         filling = self._filling
-        messages = filling.messages
-        payload = message.payload
-        size = 0 if payload is None else len(payload)
-        if len(messages) >= self._room_messages or filling.payload_bytes + size > self._room_bytes:
+        messages = filling.messages + len(bundle.payloads)
+        payload_bytes = filling.payload_bytes + bundle.payload_bytes
+        if messages > self._room_messages or payload_bytes > self._room_bytes:
             self._refuse(kept, "backlog is full")
         elif self._closed is not None:
             self._refuse(kept, "the engine is closed")
         else:
-            filling.payload_bytes += size
-            messages.append(message)
+            filling.messages = messages
+            filling.payload_bytes = payload_bytes
+            filling.bundles.append(bundle)
             filling.callbacks.append(kept)
-        if len(messages) >= self._act_at:
+        if len(filling.callbacks) >= self._act_at:
             self._plan()
 
     @property
     def pending(self) -> int:
-        """Messages submitted whose callback was not called yet."""
+        """Bundles submitted whose callback was not called yet."""
         return len(self._filling.callbacks) + (0 if self._writing is None else len(self._writing.callbacks))
 
     @property
@@ -118,7 +118,7 @@ class EmbeddedNorthbound:
 
     def _plan(self) -> None:
         """The writer is idle and the batch has its first message, or all the company it waited for."""
-        is_complete = self._planned is not None or len(self._filling.messages) >= self._company
+        is_complete = self._planned is not None or len(self._filling.callbacks) >= self._company
         self._cancel_plan()
         wait_s = self._settings.group_wait_max_ms / 1000
         if is_complete or self._company < COMPANY_MIN or wait_s <= 0 or self._closed is not None:
@@ -138,7 +138,7 @@ class EmbeddedNorthbound:
         self._cancel_plan()
         batch, self._filling = self._filling, Batch()
         self._writing = batch
-        self._room_messages = self._settings.pending_max_messages - len(batch.messages)
+        self._room_messages = self._settings.pending_max_messages - batch.messages
         self._room_bytes = self._settings.pending_max_bytes - batch.payload_bytes
         self._writer.write(batch)
 
@@ -147,7 +147,7 @@ class EmbeddedNorthbound:
         try:
             self._loop.call_soon_threadsafe(self._settle, batch, reason)
         except RuntimeError:  # the loop is closed: nobody is left to tell
-            log.error("message-log.nobody-to-tell", extra=fields(messages=len(batch.messages)))
+            log.error("message-log.nobody-to-tell", extra=fields(messages=batch.messages))
 
     def _settle(self, batch: Batch, reason: Unavailable | None) -> None:
         if batch is not self._writing:
@@ -157,7 +157,7 @@ class EmbeddedNorthbound:
         self._room_messages = self._settings.pending_max_messages
         self._room_bytes = self._settings.pending_max_bytes
         _tell(batch, reason)
-        if self._filling.messages:
+        if self._filling.callbacks:
             self._plan()
         else:
             self._act_at = 1

@@ -20,7 +20,7 @@ from messaging.drivers.embedded_file import LogConnection, Transaction, create_l
 from messaging.drivers.embedded_records import Group, encode_group, split_into_groups
 from messaging.drivers.embedded_retention import drop_older_than, drop_oldest, used_bytes
 from messaging.errors import LogTooNew, LogUnavailable, NorthboundUnavailable
-from messaging.message import DeviceMessage
+from messaging.message import Bundle
 from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
@@ -35,23 +35,24 @@ _INSERT_TENANT = "INSERT INTO kept_by_tenant VALUES (?, ?)"
 
 
 class Batch:
-    """What is committed together: messages and their callbacks, index by index.
+    """What is committed together: bundles and their callbacks, index by index.
 
-    A message that is refused has None in its place and its reason in `refused`: its callback waits for its
-    turn, its payload does not.
+    A bundle that is refused has None in its place and its reason in `refused`: its callback waits for its
+    turn, its payloads do not.
     """
 
-    __slots__ = ("callbacks", "messages", "payload_bytes", "refused")
+    __slots__ = ("bundles", "callbacks", "messages", "payload_bytes", "refused")
 
     def __init__(self) -> None:
-        self.messages: list[DeviceMessage | None] = []
+        self.bundles: list[Bundle | None] = []
         self.callbacks: list[Kept] = []
+        self.messages = 0  # in all bundles
         self.payload_bytes = 0
         self.refused: dict[int, Unavailable] = {}
 
     def refuse(self, kept: Kept, reason: Unavailable) -> None:
-        self.refused[len(self.messages)] = reason
-        self.messages.append(None)
+        self.refused[len(self.bundles)] = reason
+        self.bundles.append(None)
         self.callbacks.append(kept)
 
 
@@ -202,7 +203,7 @@ class LogWriter:
 
 
 def _encoded(batch: Batch) -> list[Group]:
-    messages = [message for message in batch.messages if message is not None]
+    messages = [message for bundle in batch.bundles if bundle is not None for message in bundle.messages()]
     if not messages:
         return []
     try:
@@ -213,13 +214,13 @@ def _encoded(batch: Batch) -> list[Group]:
 
 
 def _refuse_unwritable(batch: Batch) -> None:
-    """One message that has no written form must not take the others with it."""
-    for index, message in enumerate(batch.messages):
-        if message is None:
+    """One bundle that has no written form must not take the others with it."""
+    for index, bundle in enumerate(batch.bundles):
+        if bundle is None:
             continue
         try:
-            encode_group([message])
+            encode_group(list(bundle.messages()))
         except (TypeError, ValueError, RecursionError) as fault:
-            log.error("message.unwritable", extra=fields(tenant_id=message.tenant_id, reason=str(fault)))
+            log.error("message.unwritable", extra=fields(tenant_id=bundle.envelope.tenant_id, reason=str(fault)))
             batch.refused[index] = NorthboundUnavailable(f"the message cannot be written: {fault}")
-            batch.messages[index] = None
+            batch.bundles[index] = None

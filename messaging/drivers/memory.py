@@ -1,7 +1,7 @@
 """The ports of messaging over a list: for tests, and for whoever wants to see what a driver owes.
 
 `MemoryNorthbound` keeps messages in a `MemoryLog`. A test may hold it back (`hold`, `release`) or make
-it fail (`fail_next`); otherwise a message is in the log, and its callback called, one turn of the event
+it fail (`fail_next`); otherwise a bundle is in the log, and its callback called, one turn of the event
 loop after `submit`.
 """
 
@@ -15,7 +15,7 @@ from kernel.errors import Unavailable
 from kernel.ids import TenantId
 from messaging.delivery import call_kept
 from messaging.errors import NorthboundUnavailable
-from messaging.message import DeviceMessage, KeptMessage
+from messaging.message import Bundle, DeviceMessage, KeptMessage
 from messaging.ports import Kept
 
 
@@ -64,9 +64,9 @@ class MemoryLog:
 
 
 class _Waiting(NamedTuple):
-    """A message not settled yet, and why it will be refused, if it will."""
+    """A bundle not settled yet, and why it will be refused, if it will."""
 
-    message: DeviceMessage
+    bundle: Bundle
     kept: Kept
     reason: Unavailable | None
 
@@ -78,6 +78,7 @@ class MemoryNorthbound:
         self.log = MemoryLog(clock=clock)
         self._pending_max_messages = pending_max_messages
         self._waiting: deque[_Waiting] = deque()
+        self._pending = 0
         self._failures: deque[Unavailable] = deque()
         self._is_held = False
 
@@ -89,35 +90,38 @@ class MemoryNorthbound:
     @property
     def pending(self) -> int:
         """Messages submitted and not settled."""
-        return len(self._waiting)
+        return self._pending
 
     def hold(self) -> None:
         """Settle nothing until `release`."""
         self._is_held = True
 
     def release(self, count: int | None = None) -> None:
-        """Settle the oldest `count` messages and hold the rest; without a count, settle all and hold no more."""
+        """Settle the oldest `count` bundles and hold the rest; without a count, settle all and hold no more."""
         if count is None:
             self._is_held = False
         asyncio.get_running_loop().call_soon(self._settle, len(self._waiting) if count is None else count)
 
     def fail_next(self, count: int = 1, reason: Unavailable | None = None) -> None:
-        """Refuse the next `count` messages submitted."""
+        """Refuse the next `count` bundles submitted."""
         self._failures.extend([reason or NorthboundUnavailable("writing failed")] * count)
 
-    def submit(self, message: DeviceMessage, kept: Kept) -> None:
+    def submit(self, bundle: Bundle, kept: Kept) -> None:
         reason: Unavailable | None = None
-        if len(self._waiting) >= self._pending_max_messages:
+        if self._pending + len(bundle.payloads) > self._pending_max_messages:
             reason = NorthboundUnavailable("backlog is full")
         elif self._failures:
             reason = self._failures.popleft()
-        self._waiting.append(_Waiting(message, kept, reason))
+        self._pending += len(bundle.payloads)
+        self._waiting.append(_Waiting(bundle, kept, reason))
         if not self._is_held:
             asyncio.get_running_loop().call_soon(self._settle, 1)
 
     def _settle(self, count: int) -> None:
         for _ in range(min(count, len(self._waiting))):
             waiting = self._waiting.popleft()
+            self._pending -= len(waiting.bundle.payloads)
             if waiting.reason is None:
-                self.log.append(waiting.message)
+                for message in waiting.bundle.messages():
+                    self.log.append(message)
             call_kept(waiting.kept, waiting.reason)

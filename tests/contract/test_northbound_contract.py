@@ -11,7 +11,7 @@ from kernel.errors import Unavailable
 from messaging.errors import NorthboundUnavailable
 from messaging.message import MessageKind
 from tests.support.message_engines import EmbeddedEngine, Engine, MemoryEngine, keep, until
-from tests.support.messages import Outcomes, a_message
+from tests.support.messages import Outcomes, a_bundle, a_message
 
 PENDING_MAX = 5
 
@@ -31,7 +31,7 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 async def test_callbacks_come_once_each_in_the_order_of_submission(engine: Engine) -> None:
     outcomes = Outcomes()
     for name in range(PENDING_MAX):
-        engine.northbound.submit(a_message(), outcomes.of(name))
+        engine.northbound.submit(a_bundle(), outcomes.of(name))
     await until(lambda: len(outcomes.seen) == PENDING_MAX)
     assert outcomes.seen == [(name, None) for name in range(PENDING_MAX)]
 
@@ -40,7 +40,7 @@ async def test_no_callback_comes_before_submit_has_returned(engine: Engine) -> N
     engine.hold()
     outcomes = Outcomes()
     for name in range(PENDING_MAX + 1):  # the last is refused at once, and told later all the same
-        engine.northbound.submit(a_message(), outcomes.of(name))
+        engine.northbound.submit(a_bundle(), outcomes.of(name))
         assert outcomes.seen == []
     engine.release()
     await until(lambda: len(outcomes.seen) == PENDING_MAX + 1)
@@ -48,7 +48,7 @@ async def test_no_callback_comes_before_submit_has_returned(engine: Engine) -> N
 
 async def test_a_message_is_in_the_log_when_its_callback_comes(engine: Engine) -> None:
     in_log: list[int] = []
-    engine.northbound.submit(a_message(b"23.0"), lambda reason: in_log.append(engine.log.last_position()))
+    engine.northbound.submit(a_bundle(b"23.0"), lambda reason: in_log.append(engine.log.last_position()))
     await until(lambda: in_log)
     assert in_log == [1]
     assert [kept.message.payload for kept in engine.log.read(after=0, limit=10)] == [b"23.0"]
@@ -58,7 +58,7 @@ async def test_beyond_the_bound_a_message_is_refused_in_its_turn_and_not_kept(en
     engine.hold()
     outcomes = Outcomes()
     for name in range(PENDING_MAX + 2):
-        engine.northbound.submit(a_message(b"%d" % name), outcomes.of(name))
+        engine.northbound.submit(a_bundle(b"%d" % name), outcomes.of(name))
     engine.release()
     await until(lambda: len(outcomes.seen) == PENDING_MAX + 2)
     assert outcomes.names == list(range(PENDING_MAX + 2))
@@ -74,7 +74,7 @@ async def test_when_the_backlog_is_gone_messages_are_kept_again(engine: Engine) 
     engine.hold()
     outcomes = Outcomes()
     for name in range(PENDING_MAX + 1):
-        engine.northbound.submit(a_message(), outcomes.of(name))
+        engine.northbound.submit(a_bundle(), outcomes.of(name))
     engine.release()
     await until(lambda: len(outcomes.seen) == PENDING_MAX + 1)
     await keep(engine.northbound, [a_message()])
@@ -89,9 +89,9 @@ async def test_a_callback_that_raises_harms_no_other_and_is_logged(
 
     outcomes = Outcomes()
     with caplog.at_level(logging.ERROR):
-        engine.northbound.submit(a_message(), outcomes.of("before"))
-        engine.northbound.submit(a_message(), broken)
-        engine.northbound.submit(a_message(), outcomes.of("after"))
+        engine.northbound.submit(a_bundle(), outcomes.of("before"))
+        engine.northbound.submit(a_bundle(), broken)
+        engine.northbound.submit(a_bundle(), outcomes.of("after"))
         await until(lambda: len(outcomes.seen) == 2)
     assert outcomes.seen == [("before", None), ("after", None)]
     assert [record.message for record in caplog.records] == ["message.callback-failed"]
@@ -102,9 +102,9 @@ async def test_a_callback_may_submit_the_next_message(engine: Engine) -> None:
     outcomes = Outcomes()
 
     def and_another(_: Unavailable | None) -> None:
-        engine.northbound.submit(a_message(b"second"), outcomes.of("second"))
+        engine.northbound.submit(a_bundle(b"second"), outcomes.of("second"))
 
-    engine.northbound.submit(a_message(b"first"), and_another)
+    engine.northbound.submit(a_bundle(b"first"), and_another)
     await until(lambda: outcomes.seen)
     assert [kept.message.payload for kept in engine.log.read(after=0, limit=10)] == [b"first", b"second"]
 

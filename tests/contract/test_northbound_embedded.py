@@ -18,7 +18,7 @@ from messaging.drivers.embedded_file import SCHEMA_VERSION, open_log
 from messaging.drivers.embedded_reader import EmbeddedLog
 from messaging.errors import LogTooNew, LogUnavailable, NorthboundUnavailable
 from tests.support.message_engines import DEADLINE_S, EmbeddedEngine, keep, until
-from tests.support.messages import Outcomes, a_message
+from tests.support.messages import Outcomes, a_bundle, a_message
 
 
 def a_northbound_at(path: Path, **settings: float) -> EmbeddedNorthbound:
@@ -62,7 +62,7 @@ async def test_under_load_a_commit_waits_until_as_many_messages_are_there_as_wer
     outcomes = Outcomes()
     for name in range(10):
         assert outcomes.seen == []
-        engine.northbound.submit(a_message(), outcomes.of(name))
+        engine.northbound.submit(a_bundle(), outcomes.of(name))
         for _ in range(20):
             await asyncio.sleep(0)
     await until(lambda: len(outcomes.seen) == 10)
@@ -84,8 +84,8 @@ async def test_payload_bytes_waiting_are_bounded_too(tmp_path: Path) -> None:
     engine.hold()
     outcomes = Outcomes()
     for name, size in (("fits", 60_000), ("too much", 60_000), ("fits still", 40_000), ("one byte more", 1)):
-        engine.northbound.submit(a_message(bytes(size)), outcomes.of(name))
-    engine.northbound.submit(a_message(None), outcomes.of("nothing"))
+        engine.northbound.submit(a_bundle(bytes(size)), outcomes.of(name))
+    engine.northbound.submit(a_bundle(None), outcomes.of("nothing"))
     engine.release()
     await until(lambda: len(outcomes.seen) == 5)
     assert [(name, reason is None) for name, reason in outcomes.seen] == [
@@ -100,16 +100,16 @@ async def test_payload_bytes_waiting_are_bounded_too(tmp_path: Path) -> None:
 
 
 async def test_a_batch_at_the_writer_counts_towards_the_bound(tmp_path: Path) -> None:
-    settings = MessagingSettings(pending_max_messages=3, pending_max_bytes=100_000)
+    settings = MessagingSettings(pending_max_messages=2, pending_max_bytes=100_000)
     engine = EmbeddedEngine(path=tmp_path / "log.db", settings=settings)
     engine.hold()
     outcomes = Outcomes()
-    engine.northbound.submit(a_message(bytes(60_000)), outcomes.of("at the writer"))
+    engine.northbound.submit(a_bundle(bytes(60_000)), outcomes.of("at the writer"))
     for _ in range(5):
         await asyncio.sleep(0)
-    engine.northbound.submit(a_message(bytes(60_000)), outcomes.of("bytes"))
-    engine.northbound.submit(a_message(), outcomes.of("second"))
-    engine.northbound.submit(a_message(), outcomes.of("third"))
+    engine.northbound.submit(a_bundle(bytes(60_000)), outcomes.of("bytes"))
+    engine.northbound.submit(a_bundle(), outcomes.of("second"))
+    engine.northbound.submit(a_bundle(), outcomes.of("third"))
     engine.release()
     await until(lambda: len(outcomes.seen) == 4)
     assert [name for name, reason in outcomes.seen if reason is None] == ["at the writer", "second"]
@@ -122,9 +122,9 @@ async def test_one_message_that_cannot_be_written_harms_no_other(
     engine = EmbeddedEngine(path=tmp_path / "log.db", settings=MessagingSettings())
     outcomes = Outcomes()
     with caplog.at_level(logging.ERROR):
-        engine.northbound.submit(a_message(b"1"), outcomes.of(1))
-        engine.northbound.submit(a_message(b"2", properties={"raw": b"bytes"}), outcomes.of(2))
-        engine.northbound.submit(a_message(b"3"), outcomes.of(3))
+        engine.northbound.submit(a_bundle(b"1"), outcomes.of(1))
+        engine.northbound.submit(a_bundle(b"2", properties={"raw": b"bytes"}), outcomes.of(2))
+        engine.northbound.submit(a_bundle(b"3"), outcomes.of(3))
         await until(lambda: len(outcomes.seen) == 3)
     assert [(name, type(reason)) for name, reason in outcomes.seen] == [
         (1, type(None)),
@@ -144,8 +144,8 @@ async def test_a_write_that_fails_refuses_its_batch_and_the_next_one_is_kept(
     engine.hold()
     outcomes = Outcomes()
     for turn in range(2):
-        engine.northbound.submit(a_message(b"lost"), outcomes.of(1))
-        engine.northbound.submit(a_message(b"lost"), outcomes.of(2))
+        engine.northbound.submit(a_bundle(b"lost"), outcomes.of(1))
+        engine.northbound.submit(a_bundle(b"lost"), outcomes.of(2))
         await until(lambda: len(outcomes.seen) == 2 * (turn + 1))  # noqa: B023 - called in this turn only
     assert [type(reason) for reason in outcomes.reasons] == [NorthboundUnavailable] * 4
     engine.release()
@@ -161,15 +161,15 @@ async def test_closing_keeps_and_acknowledges_what_is_pending(tmp_path: Path) ->
     outcomes = Outcomes()
     engine.hold()
     for name in range(5):
-        engine.northbound.submit(a_message(), outcomes.of(name))
+        engine.northbound.submit(a_bundle(), outcomes.of(name))
         for _ in range(5):
             await asyncio.sleep(0)
     closing_ = asyncio.ensure_future(engine.northbound.close(deadline_s=DEADLINE_S))
     await asyncio.sleep(0)
-    engine.northbound.submit(a_message(), outcomes.of("while closing"))
+    engine.northbound.submit(a_bundle(), outcomes.of("while closing"))
     engine.release()
     await closing_
-    engine.northbound.submit(a_message(), outcomes.of("after"))
+    engine.northbound.submit(a_bundle(), outcomes.of("after"))
     await until(lambda: len(outcomes.seen) == 7)
     assert outcomes.names == [0, 1, 2, 3, 4, "while closing", "after"]
     assert outcomes.reasons[:5] == [None] * 5
@@ -182,10 +182,10 @@ async def test_closing_gives_up_at_its_deadline_and_says_so(tmp_path: Path, capl
     engine = EmbeddedEngine(path=tmp_path / "log.db", settings=MessagingSettings())
     outcomes = Outcomes()
     engine.hold()
-    engine.northbound.submit(a_message(), outcomes.of("at the writer"))
+    engine.northbound.submit(a_bundle(), outcomes.of("at the writer"))
     for _ in range(5):
         await asyncio.sleep(0)
-    engine.northbound.submit(a_message(), outcomes.of("waiting"))
+    engine.northbound.submit(a_bundle(), outcomes.of("waiting"))
     with caplog.at_level(logging.ERROR):
         await engine.northbound.close(deadline_s=0.05)
     assert outcomes.names == ["at the writer", "waiting"]
@@ -199,7 +199,7 @@ async def test_closing_gives_up_at_its_deadline_and_says_so(tmp_path: Path, capl
 
 async def test_closing_what_never_started_refuses_what_was_submitted(tmp_path: Path) -> None:
     northbound, outcomes = a_northbound_at(tmp_path / "log.db"), Outcomes()
-    northbound.submit(a_message(), outcomes.of(1))
+    northbound.submit(a_bundle(), outcomes.of(1))
     await northbound.close(deadline_s=DEADLINE_S)
     assert [type(reason) for reason in outcomes.reasons] == [NorthboundUnavailable]
 

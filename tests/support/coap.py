@@ -22,7 +22,7 @@ from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import Association
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
-from adapters.sessions.uplink import Done, Uplink, Upload
+from adapters.sessions.uplink import Done, Uplink, UploadHead
 from conf.coap import CoapSettings
 from kernel.clock import ManualClock
 from kernel.errors import TuhonoError
@@ -30,6 +30,7 @@ from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
+from tests.support.uploads import Upload
 
 Verdict = Admitted | None | Exception
 
@@ -177,13 +178,13 @@ class MemoryUplink(Uplink):
         self.holds = holds
         self.outcome: TuhonoError | None = None
         self.defect: Exception | None = None
-        self.uploads: list[tuple[Session, Upload]] = []
+        self.uploads: list[Upload] = []
         self.held: list[Done] = []
 
-    def submit(self, session: Session, upload: Upload, done: Done) -> None:
+    def submit(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
         if self.defect is not None:
             raise self.defect
-        self.uploads.append((session, upload))
+        self.uploads += [Upload(session, head, payload) for payload in payloads]
         if self.holds:
             self.held.append(done)
         else:

@@ -13,7 +13,7 @@ from adapters.edge.ports import StreamHandler
 from adapters.http.adapter import HttpAdapter
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
-from adapters.sessions.uplink import Done, Uplink, Upload
+from adapters.sessions.uplink import Done, Uplink, UploadHead
 from conf.http import HttpSettings
 from kernel.clock import ManualClock
 from kernel.errors import TuhonoError
@@ -21,6 +21,7 @@ from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
+from tests.support.uploads import Upload
 from tests.support.waiting import until
 
 DEVICE = Admitted(
@@ -53,7 +54,7 @@ class HoldingUplink(Uplink):
     """Keeps what was submitted; calls back at once, or when told where `holds` is set."""
 
     def __init__(self) -> None:
-        self.submitted: list[tuple[Session, Upload]] = []
+        self.uploads: list[Upload] = []
         self.outcome: TuhonoError | None = None
         self.defect: Exception | None = None
         self.fails_late = False  # raises the defect only after it took the upload
@@ -61,14 +62,10 @@ class HoldingUplink(Uplink):
         self.holds = False
         self._held: list[Done] = []
 
-    @property
-    def uploads(self) -> list[Upload]:
-        return [upload for _, upload in self.submitted]
-
-    def submit(self, session: Session, upload: Upload, done: Done) -> None:
+    def submit(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
         if self.defect is not None and not self.fails_late:
             raise self.defect
-        self.submitted.append((session, upload))
+        self.uploads += [Upload(session, head, payload) for payload in payloads]
         if self.holds:
             self._held.append(done)
         else:
@@ -260,7 +257,7 @@ class Gateway:
         device.send(post())
         await device.statuses_once_there_are(1)
         device.writes.clear()
-        self.uplink.submitted.clear()
+        self.uplink.uploads.clear()
         return device
 
     def pass_time(self, seconds: float) -> None:

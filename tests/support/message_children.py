@@ -15,7 +15,7 @@ from conf.messaging import MessagingSettings
 from kernel.clock import SystemClock
 from kernel.errors import Unavailable
 from messaging.drivers.embedded import EmbeddedNorthbound
-from tests.support.messages import Outcomes, a_message
+from tests.support.messages import Outcomes, a_bundle
 
 IN_FLIGHT = 500
 PAYLOAD_BYTES = 1_000  # so that a commit takes long enough to be killed in the middle
@@ -44,7 +44,7 @@ class Submitter:
         def kept(reason: Unavailable | None) -> None:
             self._acknowledge(number, reason)
 
-        self._northbound.submit(a_message((b"%d" % number).ljust(PAYLOAD_BYTES), device_id=self._name), kept)
+        self._northbound.submit(a_bundle((b"%d" % number).ljust(PAYLOAD_BYTES), device_id=self._name), kept)
 
     def _acknowledge(self, number: int, reason: Unavailable | None) -> None:
         assert reason is None, reason
@@ -68,7 +68,7 @@ async def fill_the_disk(northbound: EmbeddedNorthbound, name: str, count: int) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         before = len(outcomes.seen)
         for _ in range(2):
-            northbound.submit(a_message(stage.encode() + bytes(count), device_id=name), outcomes.of(stage))
+            northbound.submit(a_bundle(stage.encode() + bytes(count), device_id=name), outcomes.of(stage))
         async with asyncio.timeout(20):
             while len(outcomes.seen) < before + 2:  # noqa: ASYNC110 - the callback is the engine's to call
                 await asyncio.sleep(0.001)

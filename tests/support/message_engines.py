@@ -11,7 +11,7 @@ from kernel.clock import ManualClock
 from messaging.drivers.embedded import EmbeddedNorthbound
 from messaging.drivers.embedded_reader import EmbeddedLog
 from messaging.drivers.memory import MemoryLog, MemoryNorthbound
-from messaging.message import DeviceMessage
+from messaging.message import DeviceMessage, bundle_of
 from messaging.ports import MessageLog, Northbound
 from tests.support.messages import Outcomes
 
@@ -93,6 +93,6 @@ async def keep(northbound: Northbound, messages: Iterable[DeviceMessage]) -> Non
     outcomes = Outcomes()
     count = 0
     for count, message in enumerate(messages, start=1):
-        northbound.submit(message, outcomes.of(count))
+        northbound.submit(bundle_of(message), outcomes.of(count))
     await until(lambda: len(outcomes.seen) == count)
     assert set(outcomes.reasons) <= {None}

@@ -7,7 +7,7 @@ from kernel.clock import Clock, ManualClock, milliseconds
 from kernel.errors import Unavailable
 from kernel.ids import DeviceId, TenantId
 from messaging.drivers.memory import MemoryNorthbound
-from messaging.message import OCTET_STREAM, DeviceMessage, MessageKind
+from messaging.message import OCTET_STREAM, Bundle, DeviceMessage, Envelope, MessageKind
 
 START_MS = milliseconds(ManualClock().now())
 
@@ -36,6 +36,33 @@ def a_message(
         ttl_ms=ttl_ms,
         properties={"orig_adapter": "hono-mqtt"} if properties is None else properties,
     )
+
+
+def an_envelope(
+    *,
+    tenant_id: str = "acme",
+    device_id: str = "sensor-1",
+    kind: MessageKind = MessageKind.TELEMETRY,
+    qos: int = 1,
+    content_type: str | None = OCTET_STREAM,
+    ttl_ms: int | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> Envelope:
+    """Of telemetry of tenant acme's sensor-1, unless told otherwise."""
+    return Envelope(
+        tenant_id=TenantId(tenant_id),
+        device_id=DeviceId(device_id),
+        kind=kind,
+        qos=qos,
+        content_type=content_type,
+        ttl_ms=ttl_ms,
+        properties={"orig_adapter": "hono-mqtt"} if properties is None else properties,
+    )
+
+
+def a_bundle(*payloads: bytes | None, creation_time_ms: int = START_MS, **facts: Any) -> Bundle:
+    """Of these payloads, or one, in an envelope of these facts, created when a ManualClock starts."""
+    return Bundle(an_envelope(**facts), creation_time_ms, list(payloads) or [b"22.5"])
 
 
 def a_northbound(*, clock: Clock | None = None, pending_max_messages: int = 20_000) -> MemoryNorthbound:

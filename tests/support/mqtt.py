@@ -17,7 +17,7 @@ from adapters.mqtt.adapter import MqttAdapter
 from adapters.mqtt.wire.packets import Packet
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
-from adapters.sessions.uplink import Done, Uplink, Upload
+from adapters.sessions.uplink import Done, Uplink, UploadHead
 from conf.mqtt import MqttSettings
 from kernel.clock import ManualClock
 from kernel.errors import TuhonoError
@@ -26,6 +26,7 @@ from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
 from tests.support.mqtt_client import answers, connect, encode
+from tests.support.uploads import Upload
 from tests.support.waiting import until
 
 PUMP = Admitted(
@@ -64,8 +65,8 @@ class HoldingUplink(Uplink):
         self.is_prompt = False
         self.answer: TuhonoError | None = None
 
-    def submit(self, session: Session, upload: Upload, done: Done) -> None:
-        self.uploads.append(upload)
+    def submit(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
+        self.uploads += [Upload(session, head, payload) for payload in payloads]
         if self.is_prompt:
             done(self.answer)
         else:

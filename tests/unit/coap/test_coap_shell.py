@@ -29,10 +29,10 @@ async def test_an_upload_of_an_admitted_device_is_submitted_and_answered() -> No
         association.says(POST_T)
         (answer,) = association.take()
         assert (answer.type, answer.spelled, answer.message_id, answer.token) == (ACK, "2.04", 1, b"tk")
-        ((session, upload),) = stage.uplink.uploads
+        ((session, head, payload),) = stage.uplink.uploads
         assert (session.tenant_id, session.device_id, session.anchor_id) == ("acme", "pump-1", "anchor-1")
         assert (session.adapter, session.auth_id, session.remote) == ("hono-coap", "CN=pump-1", "192.0.2.7:40000")
-        assert (upload.payload, upload.qos) == (b"21.5", 1)
+        assert (payload, head.qos) == (b"21.5", 1)
         assert stage.counted("tuhono_coap_answers", code="2.04") == 1
 
 
@@ -57,7 +57,7 @@ async def test_requests_wait_for_the_decision_and_are_then_submitted_in_order() 
         assert association.take() == []
         stage.admission.gate.set()
         await settled()
-        assert [upload.payload for _, upload in stage.uplink.uploads] == [b"\x01", b"\x02", b"\x03"]
+        assert [upload.payload for upload in stage.uplink.uploads] == [b"\x01", b"\x02", b"\x03"]
         assert codes(association) == ["2.04"] * 3
         assert len(stage.admission.asked) == 1
 
@@ -149,7 +149,7 @@ async def test_non_confirmable_telemetry_is_answered_non_confirmably() -> None:
         association.says(request("/t", type_=NON, message_id=9, token=b"n", payload=b"1"))
         (answer,) = association.take()
         assert (answer.type, answer.spelled, answer.token) == (NON, "2.04", b"n")
-        assert stage.uplink.uploads[0][1].qos == 0
+        assert stage.uplink.uploads[0].head.qos == 0
 
 
 async def test_unknown_resources_and_methods_are_answered_without_looking_further() -> None:

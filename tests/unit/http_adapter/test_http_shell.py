@@ -35,12 +35,19 @@ async def test_the_first_upload_admits_the_device_and_is_accepted() -> None:
         assert answer.headers["content-length"] == "0" and answer.keep_alive
         [evidence] = gateway.admission.evidence
         assert (evidence.adapter, evidence.peer) == ("hono-http", device.peer)
-        [(session, upload)] = gateway.uplink.submitted
+        [(session, upload, payload)] = gateway.uplink.uploads
         assert (session.adapter, session.tenant_id, session.device_id) == ("hono-http", "acme", "sensor-1")
         assert (session.anchor_id, session.auth_id, session.remote) == ("anchor-1", "CN=sensor-1", "192.0.2.1:50000")
-        assert (upload.kind, upload.qos, upload.payload) == (MessageKind.EVENT, 1, b"22.5")
+        assert (upload.kind, upload.qos, payload) == (MessageKind.EVENT, 1, b"22.5")
         assert (upload.content_type, upload.orig_address) == ("text/plain", "/event?a=b")
         assert gateway.sessions.of_device(DEVICE.tenant_id, DEVICE.device_id) == (session,)
+
+
+async def test_a_request_without_a_body_has_no_payload() -> None:
+    async with Gateway() as gateway:
+        device = await gateway.admitted_device()
+        device.send(post(body=b""))
+        assert [upload.payload for upload in gateway.uplink.uploads] == [None]
 
 
 async def test_a_kept_connection_is_admitted_once() -> None:
@@ -200,7 +207,7 @@ async def test_an_anonymous_device_names_tenant_and_device() -> None:
         device = gateway.connect()
         device.send(post("/telemetry/acme/sensor-9", method="PUT"))
         assert await device.statuses_once_there_are(1) == [202]
-        [(session, upload)] = gateway.uplink.submitted
+        [(session, upload, _)] = gateway.uplink.uploads
         assert session.is_anonymous and (upload.tenant, upload.device) == ("acme", "sensor-9")
         device.send(post("/telemetry"))
         assert (device.statuses[-1], error_of(device)) == (404, "request URI must contain device ID")
@@ -481,7 +488,7 @@ async def test_a_device_that_was_disabled_is_disconnected_behind_its_last_answer
         assert idle.is_closed and idle.writes == []
         assert not busy.is_closed
         busy.send(post())
-        gateway.uplink.submitted[0][0].end(DeviceDisabled("again"))
+        gateway.uplink.uploads[0].session.end(DeviceDisabled("again"))
         gateway.uplink.settle()
         assert busy.statuses == [202] and busy.answers[0].headers["connection"] == "close"
         assert busy.is_closed and len(gateway.uplink.uploads) == 1

@@ -155,7 +155,7 @@ class TestMessages:
         device = await bench.connected()
         device.send(publish("event", b"hot", qos=1, packet_id=7))
         (upload,) = bench.uplink.uploads
-        assert (upload.kind, upload.payload, upload.qos) == (MessageKind.EVENT, b"hot", 1)
+        assert (upload.head.kind, upload.payload, upload.head.qos) == (MessageKind.EVENT, b"hot", 1)
         await asyncio.sleep(0)
         assert not device.stream.written
         bench.uplink.settle()

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.sessions import uplink as uplink_module
 from adapters.sessions.session import Session
-from adapters.sessions.uplink import Upload
+from adapters.sessions.uplink import UploadHead
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId
 from messaging.message import EMPTY_NOTIFICATION, MessageKind
@@ -19,12 +19,11 @@ from tenant.model import AdapterSettings, ResourceLimits
 from tests.support.domain import ACME, World, build_world
 from tests.support.waiting import until
 
-OWN = Upload(
+OWN = UploadHead(
     kind=MessageKind.TELEMETRY,
     tenant=None,
     device=None,
     qos=1,
-    payload=b"22.5",
     content_type=None,
     orig_address="t",
 )
@@ -48,21 +47,22 @@ def put_device(world: World, device_id: str, **members: Any) -> Device:
     return device
 
 
-async def outcome(world: World, session: Session, upload: Upload) -> TuhonoError | None:
+async def outcome(world: World, session: Session, head: UploadHead, *payloads: bytes | None) -> TuhonoError | None:
+    """Of these payloads submitted together, or of one."""
     done: asyncio.Future[TuhonoError | None] = asyncio.get_running_loop().create_future()
-    world.uplink.submit(session, upload, done.set_result)
+    world.uplink.submit(session, head, list(payloads) or [b"22.5"], done.set_result)
     async with asyncio.timeout(5):
         return await done
 
 
-async def refused_as(world: World, session: Session, upload: Upload) -> str | None:
-    fault = await outcome(world, session, upload)
+async def refused_as(world: World, session: Session, head: UploadHead, *payloads: bytes | None) -> str | None:
+    fault = await outcome(world, session, head, *payloads)
     return None if fault is None else fault.code
 
 
 async def test_a_device_s_own_upload_is_handed_over_before_submit_returns(world: World) -> None:
     world.northbound.hold()
-    world.uplink.submit(a_session(), OWN, lambda _: None)
+    world.uplink.submit(a_session(), OWN, [b"22.5"], lambda _: None)
     assert world.northbound.pending == 1
 
 
@@ -78,7 +78,7 @@ async def test_a_kept_message_says_where_it_came_from(world: World) -> None:
 async def test_nothing_is_done_before_the_engine_holds_it_whatever_its_qos(world: World, qos: int) -> None:
     world.northbound.hold()
     done: list[TuhonoError | None] = []
-    world.uplink.submit(a_session(), replace(OWN, qos=qos), done.append)
+    world.uplink.submit(a_session(), replace(OWN, qos=qos), [b"22.5"], done.append)
     await asyncio.sleep(0)
     assert done == []
     world.northbound.release()
@@ -113,8 +113,8 @@ async def test_the_own_tenant_and_device_may_be_spelled_out(world: World) -> Non
 async def test_payload_and_content_type_fit(
     world: World, payload: bytes | None, content_type: str | None, code: str | None
 ) -> None:
-    upload = replace(OWN, payload=payload, content_type=content_type)
-    assert await refused_as(world, a_session(), upload) == code
+    head = replace(OWN, content_type=content_type)
+    assert await refused_as(world, a_session(), head, payload) == code
     if code is None:
         assert world.northbound.messages[0].payload == payload
 
@@ -174,7 +174,7 @@ async def test_a_gateway_s_second_message_takes_no_lookup(world: World) -> None:
     session = a_session("gw")
     await outcome(world, session, replace(OWN, device="edge"))
     world.northbound.hold()
-    world.uplink.submit(session, replace(OWN, device="edge"), lambda _: None)
+    world.uplink.submit(session, replace(OWN, device="edge"), [b"22.5"], lambda _: None)
     assert world.northbound.pending == 1
 
 
@@ -250,8 +250,10 @@ async def test_closing_refuses_what_still_waits(world: World, monkeypatch: pytes
 
     monkeypatch.setattr(world.store.connect_path, "find_device", never)
     codes: list[str | None] = []
-    upload = replace(OWN, device="edge")
-    world.uplink.submit(a_session("gw"), upload, lambda fault: codes.append(None if fault is None else fault.code))
+    edge = replace(OWN, device="edge")
+    world.uplink.submit(
+        a_session("gw"), edge, [b"22.5"], lambda fault: codes.append(None if fault is None else fault.code)
+    )
     await asyncio.sleep(0)
     await world.uplink.close()
     assert codes == ["shutting-down"]
@@ -304,8 +306,8 @@ async def test_uploads_behind_one_that_waits_for_a_lookup_keep_their_order(world
     session = a_session("gw")
     done: list[int] = []
     for number, device in enumerate(["edge", None, "edge", None]):
-        upload = replace(OWN, device=device, payload=b"%d" % number)
-        world.uplink.submit(session, upload, lambda _, number=number: done.append(number))  # type: ignore[misc]
+        head = replace(OWN, device=device)
+        world.uplink.submit(session, head, [b"%d" % number], lambda _, number=number: done.append(number))  # type: ignore[misc]
     await until(lambda: len(done) == 4)
     assert [message.payload for message in world.northbound.messages] == [b"0", b"1", b"2", b"3"]
     assert session.waiting is None and session.waiting_count == 0
@@ -316,8 +318,8 @@ async def test_uploads_that_wait_are_bounded(world: World, monkeypatch: pytest.M
     session = a_session("gw")
     codes: list[str | None] = []
     for _ in range(4):
-        upload = replace(OWN, device="edge")
-        world.uplink.submit(session, upload, lambda fault: codes.append(None if fault is None else fault.code))
+        edge = replace(OWN, device="edge")
+        world.uplink.submit(session, edge, [b"22.5"], lambda fault: codes.append(None if fault is None else fault.code))
     assert codes == ["too-many-uploads-waiting"] * 2
     await until(lambda: len(codes) == 4)
 
