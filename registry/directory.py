@@ -16,6 +16,10 @@ class DeviceDirectory:
         """The device that the X.509 credential `auth_id` stands for, in whatever state it is."""
         return await self._store.find_by_credential(tenant_id, X509_CERT, auth_id)
 
+    def find_by_certificate_now(self, tenant_id: TenantId, auth_id: AuthId) -> KnownDevice | None:
+        """The same without waiting; StorageUnavailable where the store cannot answer so."""
+        return self._store.find_by_credential_now(tenant_id, X509_CERT, auth_id)
+
 
 def require_usable(known: KnownDevice) -> None:
     """Raises CredentialDisabled, then DeviceDisabled: what is switched off stays off."""

@@ -13,6 +13,13 @@ class ConnectPath(Protocol):
 
     async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None: ...
 
+    def find_by_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        """The same for a caller that cannot wait, because it stands inside a handshake.
+
+        Raises StorageUnavailable also where only waiting would give the answer, as over a network.
+        """
+        ...
+
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
 
     async def count_devices(self, tenant_id: TenantId) -> int: ...

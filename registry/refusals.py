@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from kernel.clock import Clock
 from kernel.errors import TuhonoError
-from kernel.ids import DeviceId, TenantId
+from kernel.ids import TenantId
+from registry.errors import CredentialDisabled, DeviceDisabled
 from registry.model import AuditRow
 from registry.ports import ConnectPath
 
@@ -23,22 +24,15 @@ class RefusalRecord:
         self._store = store
         self._clock = clock
 
-    def add(
-        self,
-        refusal: TuhonoError,
-        facts: Mapping[str, str],
-        *,
-        tenant_id: TenantId | None = None,
-        device_id: DeviceId | None = None,
-    ) -> None:
-        """Record one refusal. Never blocks, never raises."""
+    def add(self, refusal: TuhonoError, facts: Mapping[str, str], *, tenant_id: TenantId | None = None) -> None:
+        """Record one refusal, with the device that was asking where that is known. Never blocks, never raises."""
         described = {**facts, "detail": str(refusal)}
         self._store.record(
             AuditRow(
                 moment=self._clock.now(),
                 what=REFUSED,
                 tenant_id=tenant_id,
-                device_id=device_id,
+                device_id=refusal.device_id if isinstance(refusal, (CredentialDisabled, DeviceDisabled)) else None,
                 code=refusal.code,
                 facts={name: fact[:FACT_MAX_CHARS] for name, fact in described.items()},
             )

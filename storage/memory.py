@@ -81,6 +81,9 @@ class MemoryConnectPath:
         self._state = state
 
     async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        return self.find_by_credential_now(tenant_id, type_, auth_id)
+
+    def find_by_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         credential = self._state.credentials.get((tenant_id, type_, auth_id))
         if credential is None:
             return None

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from adapters.admission.admission import Admission
+from adapters.admission.handshakes import HandshakeJudge
 from adapters.admission.witness import HandshakeRecord
 from adapters.coap.shell import CoapAdapter
 from adapters.edge.datagram import DatagramListener
 from adapters.edge.listener import StreamListener
-from adapters.edge.peer import Address
 from adapters.edge.security import Security
 from adapters.edge.tls import TlsContexts
 from adapters.edge.turns import Turns
@@ -41,7 +41,6 @@ from registry.autoprovision import AutoProvisioner
 from registry.refusals import RefusalRecord
 from storage.open import Store
 from tenant.limits import ProvisioningMeter
-from tenant.trust import TrustJudge, TrustVerdict
 from tuhono.domain import LOG_FILE, Domain, build_domain
 from tuhono.server_identity import server_identity
 
@@ -139,7 +138,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
             meters=meters,
             clock=clock,
         )
-    listeners = _Ports(settings, clock, contexts, domain.judge, refusals).all(mqtt, http, coap)
+    listeners = _Ports(settings, clock, contexts, domain, refusals).all(mqtt, http, coap)
     return Gateway(
         settings=settings,
         clock=clock,
@@ -195,12 +194,12 @@ class _Ports:
     """The listeners of all adapters. Secure ones ask for a certificate; plain ones exist only where set."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, contexts: TlsContexts, judge: TrustJudge, refusals: RefusalRecord
+        self, settings: Settings, clock: Clock, contexts: TlsContexts, domain: Domain, refusals: RefusalRecord
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._contexts = contexts
-        self._judge = judge
+        self._domain = domain
         self._refusals = refusals
         self._turns = Turns(clock=clock)  # one queue for all ports: handshakes of one must not starve another
 
@@ -210,31 +209,39 @@ class _Ports:
         if mqtt is not None:
             section = self._settings.mqtt
             stream = partial(self._stream, section, mqtt.handler)
-            made["mqtts"] = stream(section.port, self._security("hono-mqtt", section.certificate_required))
+            made["mqtts"] = stream(section.port, self._in_words("hono-mqtt", section.certificate_required))
             made["mqtt"] = stream(section.insecure_port, None)
         if http is not None:
             http_section = self._settings.http
             stream = partial(self._stream, http_section, http.handler)
-            made["https"] = stream(http_section.port, self._security("hono-http", http_section.certificate_required))
+            made["https"] = stream(http_section.port, self._in_words("hono-http", http_section.certificate_required))
             made["http"] = stream(http_section.insecure_port, None)
         if coap is not None:
             coap_section = self._settings.coap
-            secure = self._security("hono-coap", coap_section.authentication_required, in_handshake=True)
+            secure = self._in_handshake("hono-coap", coap_section.authentication_required)
             made["coaps"] = self._datagram(coap, coap_section.port, secure)
             made["coap"] = self._datagram(coap, coap_section.insecure_port, None)
         return {name: listener for name, listener in made.items() if listener is not None}
 
-    def _security(self, adapter: str, certificate_required: bool, *, in_handshake: bool = False) -> Security:
+    def _in_words(self, adapter: str, certificate_required: bool) -> Security:
+        """Most refusals are told after the handshake."""
         return Security(
             contexts=self._contexts,
-            judge=self._verdict,
+            judge=lambda chain_der, server_name, _: self._domain.judge.judge_now(chain_der, server_name),
             witness=HandshakeRecord(adapter=adapter, refusals=self._refusals),
             certificate_required=certificate_required,
-            refuse_in_handshake=in_handshake,
         )
 
-    def _verdict(self, chain_der: list[bytes], server_name: str | None, _address: Address) -> TrustVerdict:
-        return self._judge.judge_now(chain_der, server_name)
+    def _in_handshake(self, adapter: str, certificate_required: bool) -> Security:
+        """Whoever proves to be nobody does not get through the handshake."""
+        domain = self._domain
+        return Security(
+            contexts=self._contexts,
+            judge=HandshakeJudge(adapter=adapter, judge=domain.judge, examination=domain.examination),
+            witness=HandshakeRecord(adapter=adapter, refusals=self._refusals),
+            certificate_required=certificate_required,
+            refuse_in_handshake=True,
+        )
 
     def _stream(
         self,

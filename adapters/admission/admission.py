@@ -16,7 +16,7 @@ from kernel.errors import Refused
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.log import fields
 from registry.autoprovision import AutoProvisioner
-from registry.errors import CredentialDisabled, DeviceDisabled, NotAuthenticated, ProvisioningWithdrawn
+from registry.errors import NotAuthenticated, ProvisioningWithdrawn
 from registry.model import KnownDevice
 from registry.refusals import RefusalRecord
 
@@ -119,6 +119,5 @@ class Admission:
             tenant_id = peer.certificate.verdict.tenant_id
         if peer.server_name is not None:
             facts["sni"] = peer.server_name
-        device_id = refusal.device_id if isinstance(refusal, (CredentialDisabled, DeviceDisabled)) else None
-        self._refusals.add(refusal, facts, tenant_id=tenant_id, device_id=device_id)
+        self._refusals.add(refusal, facts, tenant_id=tenant_id)
         log.info("device.refused", extra=fields(code=refusal.code, tenant_id=tenant_id, detail=str(refusal), **facts))

@@ -7,6 +7,7 @@ connecting device and `tuhono explain` both go through it.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from adapters.admission.evidence import Evidence
 from kernel.ids import AuthId
@@ -36,6 +37,15 @@ class Finding:
     plan: ProvisioningPlan | None
 
 
+class _Claim(NamedTuple):
+    """Who a certificate says it is, and by whose word: all that is known without a lookup."""
+
+    tenant: Tenant
+    anchor: TrustAnchor
+    leaf: Certificate
+    auth_id: AuthId
+
+
 class Examination:
     """Finds the device behind a verdict. Changes nothing."""
 
@@ -46,6 +56,17 @@ class Examination:
 
     async def examine(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         """Raises Refused or Unavailable."""
+        claim = self._claim(verdict, evidence)
+        known = await self._devices.find_by_certificate(claim.tenant.tenant_id, claim.auth_id)
+        return self._finding(claim, known, evidence)
+
+    def examine_now(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
+        """The same inside a handshake, which cannot wait: Unavailable where the registry must be waited for."""
+        claim = self._claim(verdict, evidence)
+        known = self._devices.find_by_certificate_now(claim.tenant.tenant_id, claim.auth_id)
+        return self._finding(claim, known, evidence)
+
+    def _claim(self, verdict: TrustVerdict, evidence: Evidence) -> _Claim:
         if verdict.refusal is not None:
             raise verdict.refusal
         leaf, anchor = verdict.leaf, verdict.anchor
@@ -53,8 +74,10 @@ class Examination:
         self._tenants.catch_up()
         tenant = self._usable_tenant(anchor, evidence.adapter)
         anchor = _as_listed_now(anchor, tenant)
-        auth_id = auth_id_of(leaf, anchor)
-        known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
+        return _Claim(tenant, anchor, leaf, auth_id_of(leaf, anchor))
+
+    def _finding(self, claim: _Claim, known: KnownDevice | None, evidence: Evidence) -> Finding:
+        tenant, anchor, leaf, auth_id = claim
         if known is not None:
             require_usable(known)
             _require_client_context(known, evidence)

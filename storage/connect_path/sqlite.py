@@ -43,6 +43,9 @@ class SqliteConnectPath:
         self._writer = SqliteWriter(database=database, audit_rows_max=registry_settings.audit_rows_max, clock=clock)
 
     async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        return self.find_by_credential_now(tenant_id, type_, auth_id)
+
+    def find_by_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         try:
             row = self._execute(_FIND_BY_CREDENTIAL, (tenant_id, type_, auth_id)).fetchone()
         except UnicodeEncodeError:  # no such text can be on record

@@ -47,7 +47,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
 
 
 async def find(store: AnyStore, auth_id: str) -> KnownDevice | None:
-    return await store.connect_path.find_by_credential(TENANT, X509_CERT, AuthId(auth_id))
+    found = await store.connect_path.find_by_credential(TENANT, X509_CERT, AuthId(auth_id))
+    assert store.connect_path.find_by_credential_now(TENANT, X509_CERT, AuthId(auth_id)) == found
+    return found
 
 
 async def test_a_stranger_becomes_the_device_that_the_contract_describes(store: AnyStore) -> None:

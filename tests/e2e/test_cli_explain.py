@@ -221,8 +221,22 @@ def test_a_disabled_tenant_device_credential_or_adapter(office: Office) -> None:
 
 def test_a_ca_that_does_not_provision_knows_no_stranger(office: Office) -> None:
     office.tenant(ca=office.ca, may_auto_provision=False)
-    report = office.expect_refusal("credential-unknown", office.ca.issue("CN=d-1"))
+    report = office.expect_refusal("credential-unknown", office.ca.issue("CN=d-1"), **REFUSED_AFTER)
     assert report["anchors"][0]["auto-provisioning-enabled"] is False
+
+
+def test_hono_registry_4_7_over_coap_who_is_nobody_fails_in_the_handshake_and_a_known_device_is_told(
+    office: Office,
+) -> None:
+    office.tenant(ca=office.ca, may_auto_provision=False)
+    office.put("off", "CN=off", enabled=False)
+    office.put("worn", "CN=worn", credential_enabled=False)
+    over_coap = ("--adapter", "coap")
+    office.expect_refusal("credential-unknown", office.ca.issue("CN=d-1"), *over_coap, **REFUSED_IN)
+    office.expect_refusal("credential-disabled", office.ca.issue("CN=worn"), *over_coap, **REFUSED_IN)
+    office.expect_refusal("device-disabled", office.ca.issue("CN=off"), *over_coap, **REFUSED_AFTER)
+    office.edit("acme", enabled=False)
+    office.expect_refusal("tenant-disabled", office.ca.issue("CN=d-1"), *over_coap, **REFUSED_AFTER)
 
 
 def test_templates_that_cannot_be_filled_or_make_no_id(office: Office) -> None:

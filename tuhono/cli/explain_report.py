@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from adapters.admission.evidence import Evidence
+from adapters.admission.handshakes import ends_handshake
 from adapters.edge.peer import Address, Peer
 from conf.sections import Settings
 from kernel.clock import SystemClock
@@ -105,7 +106,7 @@ async def _outcome(domain: Domain, verdict: TrustVerdict, server_name: str | Non
             "outcome": REFUSED,
             "code": refusal.code,
             "detail": str(refusal),
-            "in-handshake": verdict.fatal or (adapter == COAP and verdict.refusal is not None),
+            "in-handshake": verdict.fatal or (adapter == COAP and ends_handshake(refusal)),
         }
 
 

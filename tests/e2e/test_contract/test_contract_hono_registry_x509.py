@@ -16,7 +16,7 @@ from tests.support.attempts import (
     CHAIN_REFUSED,
     DEVICE_DISABLED,
     FORBIDDEN,
-    MALFORMED_NAME,
+    MALFORMED,
     NO_CREDENTIALS,
     NO_HANDSHAKE,
     PROTOCOLS,
@@ -164,7 +164,7 @@ async def test_hono_registry_246_an_intermediate_counts_where_the_device_sends_i
 @each_protocol
 async def test_hono_registry_247_a_host_without_a_dot_names_no_tenant(site: Site, protocol: str) -> None:
     stranger = make_ca(f"CN=Nobody {protocol}").issue("CN=dev,O=Site")
-    assert await attempt(protocol, site.gateway, stranger, server_name="gateway") == MALFORMED_NAME[protocol]
+    assert await attempt(protocol, site.gateway, stranger, server_name="gateway") == MALFORMED[protocol]
     assert site.wait_for_refusal_of(stranger).code == "server-name-without-tenant"
     assert await attempt(protocol, site.gateway, site.issue(), server_name="gateway") == ACCEPTED[protocol]
 
