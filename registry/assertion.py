@@ -5,13 +5,18 @@ beyond that they cannot be used. Positive answers are remembered until the chang
 device or gateway, so that a gateway's thousandth message costs no query; refusals never are.
 """
 
+import logging
 from collections import OrderedDict
 
+from kernel.errors import Refused
 from kernel.ids import DeviceId, TenantId
-from registry.errors import DeviceDisabled, DeviceUnknown, GatewayNotAuthorized
+from kernel.log import fields
+from registry.errors import DeviceDisabled, DeviceUnknown, GatewayNotAuthorized, StorageUnavailable
 from registry.model import Device
 from registry.ports import ConnectPath
 from tenant.ports import Change, ChangeFeed, ChangeKind
+
+log = logging.getLogger(__name__)
 
 REMEMBERED_MAX = 20_000  # positive answers, over all tenants
 
@@ -49,16 +54,25 @@ class RegistrationAssertion:
         Raises DeviceUnknown, DeviceDisabled, GatewayNotAuthorized, StorageUnavailable.
         """
         as_of = self._changes_seen
-        device = await self._store.find_device(tenant_id, device_id)
-        if device is None:
-            raise DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
-        if not device.is_enabled:
-            raise DeviceDisabled(f"device {device_id!r} of tenant {tenant_id!r} is disabled")
+        device = _usable(tenant_id, device_id, await self._store.find_device(tenant_id, device_id))
         if gateway_id is not None and gateway_id != device_id:
             await self._require_gateway(device, gateway_id)
         if as_of == self._changes_seen:  # else the answer may already be old
             self._remember((tenant_id, device_id, gateway_id), device)
         return device
+
+    def refusal_behind(self, gateway: DeviceDisabled, tenant_id: TenantId, device_id: DeviceId) -> Refused:
+        """What a gateway that is switched off is told of a device it names: the device's own trouble first.
+
+        Where the store cannot say at once, only the gateway's.
+        """
+        try:
+            _usable(tenant_id, device_id, self._store.find_device_now(tenant_id, device_id))
+        except Refused as refusal:
+            return refusal
+        except StorageUnavailable as fault:
+            log.warning("assertion.device-not-looked-up", extra=fields(code=fault.code, detail=str(fault)))
+        return GatewayNotAuthorized(str(gateway))
 
     async def _require_gateway(self, device: Device, gateway_id: DeviceId) -> None:
         gateway = await self._store.find_device(device.tenant_id, gateway_id)
@@ -90,6 +104,15 @@ class RegistrationAssertion:
         elif change.tenant_id is not None and change.kind in FORGOTTEN_ON:
             for question in list(self._concerning.get((change.tenant_id, change.device_id), ())):
                 self._forget(question)
+
+
+def _usable(tenant_id: TenantId, device_id: DeviceId, device: Device | None) -> Device:
+    """Raises DeviceUnknown, DeviceDisabled."""
+    if device is None:
+        raise DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
+    if not device.is_enabled:
+        raise DeviceDisabled(f"device {device_id!r} of tenant {tenant_id!r} is disabled")
+    return device
 
 
 def _concerns(question: Question) -> set[Concern]:

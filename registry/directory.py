@@ -29,4 +29,4 @@ def require_usable(known: KnownDevice) -> None:
         raise CredentialDisabled(detail, device_id=device.device_id)
     if not device.is_enabled:
         detail = f"device {device.device_id!r} of tenant {device.tenant_id!r} is disabled"
-        raise DeviceDisabled(detail, device_id=device.device_id)
+        raise DeviceDisabled(detail, tenant_id=device.tenant_id, device_id=device.device_id)

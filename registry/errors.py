@@ -1,7 +1,7 @@
 """Refusals that devices, credentials and provisioning give rise to."""
 
 from kernel.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
-from kernel.ids import DeviceId
+from kernel.ids import DeviceId, TenantId
 
 
 class DeviceUnknown(NotFound):
@@ -12,13 +12,16 @@ class DeviceUnknown(NotFound):
 
 
 class DeviceDisabled(NotFound):
-    """The operator switched the device off. `device_id` is set where the device itself is asking."""
+    """The operator switched the device off. Which one is set where the device itself is asking."""
 
     code = "device-disabled"
     told = "device is disabled or not registered"
 
-    def __init__(self, message: str = "", *, device_id: DeviceId | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, tenant_id: TenantId | None = None, device_id: DeviceId | None = None
+    ) -> None:
         super().__init__(message)
+        self.tenant_id = tenant_id
         self.device_id = device_id
 
 

@@ -22,6 +22,10 @@ class ConnectPath(Protocol):
 
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
 
+    def find_device_now(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        """The same for a caller that cannot wait. Raises StorageUnavailable also where only waiting would tell."""
+        ...
+
     async def count_devices(self, tenant_id: TenantId) -> int: ...
 
     async def provision(self, order: ProvisioningOrder) -> KnownDevice:

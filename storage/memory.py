@@ -90,6 +90,9 @@ class MemoryConnectPath:
         return self._known(credential)
 
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        return self.find_device_now(tenant_id, device_id)
+
+    def find_device_now(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         return self._state.devices.get((tenant_id, device_id))
 
     async def count_devices(self, tenant_id: TenantId) -> int:

@@ -30,7 +30,7 @@ from adapters.coap.wire.exchanges import WireLimits
 from adapters.coap.wire.numbers import spelled
 from adapters.coap.wire.request import Answer
 from adapters.edge.ports import Association
-from adapters.sessions.errors import ShuttingDown, refusal_of_upload
+from adapters.sessions.errors import ShuttingDown
 from adapters.sessions.session import Session, session_of
 from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
@@ -267,7 +267,7 @@ class CoapAdapter:
         self, conversation: Conversation, refusal: TuhonoError, requests: list[Request[Conversation]]
     ) -> None:
         for request in requests:
-            self._answer(request, answer_to(refusal_of_upload(refusal, device_named(request))))
+            self._answer(request, answer_to(self._uplink.refusal_of(refusal, device_named(request))))
         if requests and isinstance(refusal, Unauthenticated):
             conversation.association.close()
 

@@ -26,7 +26,6 @@ from adapters.http.wire.answers import CONTINUE, Answer
 from adapters.http.wire.faults import RequestTooSlow
 from adapters.http.wire.head import RequestHead
 from adapters.http.wire.reader import RequestReader
-from adapters.sessions.errors import refusal_of_upload
 from adapters.sessions.session import Session, session_of
 from kernel.errors import Refused, TuhonoError
 from kernel.log import fields
@@ -151,7 +150,7 @@ class HttpConnection:
         if self._phase is not ADMITTING:
             return
         if isinstance(self._plan, UploadPlan):
-            error = refusal_of_upload(error, self._plan.head.device)
+            error = self._listener.uplink.refusal_of(error, self._plan.head.device)
         may_stay = not isinstance(error, Refused) and self._head is not None and self._head.keep_alive
         self._phase = READING if self._is_body_read() and may_stay and not self._retires else CLOSING
         self._answer_partial(self._listener.refusals.answer(error))

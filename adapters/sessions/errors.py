@@ -1,7 +1,6 @@
 """Refusals an upload can meet, whatever protocol it came by; and why a session is ended from this side."""
 
-from kernel.errors import Forbidden, Malformed, Refused, TuhonoError, Unavailable
-from registry.errors import DeviceDisabled, GatewayNotAuthorized
+from kernel.errors import Forbidden, Malformed, Refused, Unavailable
 
 
 class ForeignTenant(Forbidden):
@@ -72,11 +71,3 @@ class ChangesMissed(Unavailable):
     """This process cannot know any longer that the session is still allowed; connecting again tells."""
 
     code = "changes-missed"
-
-
-def refusal_of_upload(refusal: TuhonoError, addressed: str | None) -> TuhonoError:
-    """What a peer that was not admitted is told of an upload: who names another device spoke as its gateway, and of
-    a gateway that is switched off the device's own state says nothing (hono-adapters 0.5)."""
-    if isinstance(refusal, DeviceDisabled) and addressed and addressed != refusal.device_id:
-        return GatewayNotAuthorized(str(refusal))
-    return refusal

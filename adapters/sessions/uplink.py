@@ -28,7 +28,7 @@ from kernel.ids import DeviceId, TenantId
 from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, Bundle, Envelope, MessageKind
 from messaging.ports import Northbound
 from registry.assertion import RegistrationAssertion
-from registry.errors import NotAuthenticated
+from registry.errors import DeviceDisabled, NotAuthenticated
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
 from tenant.model import Tenant
@@ -132,6 +132,15 @@ class Uplink:
             self._wait(session, head, payloads, tenant_id, device_id, done)
         except TuhonoError as fault:
             self._refuse(session, head, payloads, fault, done)
+
+    def refusal_of(self, refusal: TuhonoError, addressed: str | None) -> TuhonoError:
+        """What an upload of a peer that was not admitted is told, by the device it names, if any.
+
+        Who names another device spoke as its gateway: where that is switched off, the assertion has the word.
+        """
+        if isinstance(refusal, DeviceDisabled) and refusal.tenant_id and addressed and addressed != refusal.device_id:
+            return self._assertion.refusal_behind(refusal, refusal.tenant_id, DeviceId(addressed))
+        return refusal
 
     async def close(self) -> None:
         """Give up the lookups under way; their uploads are refused. The adapters have been drained by then."""

@@ -55,6 +55,9 @@ class SqliteConnectPath:
         return None if row is None else known_device(row[2:], row[0], row[1])
 
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        return self.find_device_now(tenant_id, device_id)
+
+    def find_device_now(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         try:
             row = self._execute(_FIND_DEVICE, (tenant_id, device_id)).fetchone()
         except UnicodeEncodeError:

@@ -52,6 +52,12 @@ async def find(store: AnyStore, auth_id: str) -> KnownDevice | None:
     return found
 
 
+async def find_device(store: AnyStore, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+    found = await store.connect_path.find_device(tenant_id, device_id)
+    assert store.connect_path.find_device_now(tenant_id, device_id) == found
+    return found
+
+
 async def test_a_stranger_becomes_the_device_that_the_contract_describes(store: AnyStore) -> None:
     known = await store.connect_path.provision(order("sensor-1"))
     comment = "Auto-provisioned at 2026-01-01T00:00:00.000Z"
@@ -74,7 +80,7 @@ async def test_a_stranger_becomes_the_device_that_the_contract_describes(store: 
 async def test_what_was_provisioned_is_what_every_lookup_finds(store: AnyStore) -> None:
     known = await store.connect_path.provision(order("sensor-1"))
     assert await find(store, "CN=sensor-1") == known
-    assert await store.connect_path.find_device(TENANT, DeviceId("sensor-1")) == known.device
+    assert await find_device(store, TENANT, DeviceId("sensor-1")) == known.device
     assert store.devices.find(TENANT, DeviceId("sensor-1")) == known.device
 
 
@@ -86,7 +92,7 @@ async def test_a_gateway_gets_the_authority_to_provision(store: AnyStore) -> Non
 
 async def test_nobody_on_record_is_none(store: AnyStore) -> None:
     assert await find(store, "CN=nobody") is None
-    assert await store.connect_path.find_device(TENANT, DeviceId("nobody")) is None
+    assert await find_device(store, TENANT, DeviceId("nobody")) is None
 
 
 async def test_tenant_and_credential_type_belong_to_the_name(store: AnyStore) -> None:
@@ -95,7 +101,7 @@ async def test_tenant_and_credential_type_belong_to_the_name(store: AnyStore) ->
     assert await path.find_by_credential(TenantId("other"), X509_CERT, AuthId("CN=sensor-1")) is None
     assert await path.find_by_credential(TENANT, "psk", AuthId("CN=sensor-1")) is None
     assert await path.find_by_credential(TENANT, X509_CERT, AuthId("cn=sensor-1")) is None
-    assert await path.find_device(TenantId("other"), DeviceId("sensor-1")) is None
+    assert await find_device(store, TenantId("other"), DeviceId("sensor-1")) is None
 
 
 async def test_provisioning_again_returns_the_record_and_writes_nothing(store: AnyStore) -> None:
@@ -116,7 +122,7 @@ async def test_a_credential_on_record_in_any_state_is_returned_as_it_is(store: A
     assert known.device == device("sensor-1", enabled=False)
     assert not known.notification_due
     assert await find(store, "CN=sensor-1") == known
-    assert await store.connect_path.find_device(TENANT, DeviceId("another-id")) is None
+    assert await find_device(store, TENANT, DeviceId("another-id")) is None
 
 
 async def test_a_device_id_that_is_taken_is_refused_and_nothing_is_written(store: AnyStore) -> None:
@@ -289,7 +295,7 @@ async def test_marking_a_device_that_is_gone_does_nothing(store: AnyStore) -> No
     await store.connect_path.provision(order("sensor-1"))
     store.devices.delete(TENANT, DeviceId("sensor-1"))
     await store.connect_path.mark_notified(TENANT, DeviceId("sensor-1"))
-    assert await store.connect_path.find_device(TENANT, DeviceId("sensor-1")) is None
+    assert await find_device(store, TENANT, DeviceId("sensor-1")) is None
 
 
 async def test_a_deleted_device_leaves_no_queued_event_and_no_credential(store: AnyStore) -> None:
@@ -330,7 +336,7 @@ async def test_hostile_names_come_back_as_they_were_or_are_refused_by_name(store
         return
     assert known.device.device_id == name
     assert await find(store, f"CN={name}") == known
-    assert await store.connect_path.find_device(TENANT, DeviceId(name)) == known.device
+    assert await find_device(store, TENANT, DeviceId(name)) == known.device
     assert store.audit.read(after=1, limit=1)[0].facts["issuer"] == name
     assert [entry.device_id for entry in store.devices.find_all(TENANT, after=None, limit=9)] == sorted(
         ["neighbour", name]
@@ -345,7 +351,7 @@ async def test_text_without_a_utf8_form_is_refused_by_name_and_found_nowhere(sto
         await store.connect_path.provision(order("\ud800"))
     assert refusal.value.code == "name-unstorable"
     assert await find(store, "\ud800") is None
-    assert await store.connect_path.find_device(TENANT, DeviceId("\ud800")) is None
+    assert await find_device(store, TENANT, DeviceId("\ud800")) is None
 
 
 async def test_names_that_differ_only_in_a_nul_are_two_names(store: AnyStore) -> None:

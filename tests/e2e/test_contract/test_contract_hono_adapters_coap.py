@@ -133,6 +133,19 @@ async def test_hono_adapters_189_a_disabled_gateway_is_forbidden(
 
 
 @each_kind
+async def test_hono_registry_198_behind_a_disabled_gateway_the_device_is_told_first(
+    site: Site, path: str, confirmable: bool
+) -> None:
+    """3.3: row 3 of its table comes before row 4."""
+    gateway = site.register("gw", enabled=False)
+    site.add_device("off", via=["gw"], enabled=False)
+    async with coap_device(site.gateway, gateway) as client:
+        for device_id in ("nowhere", "off"):
+            answer = await client.ask(PUT, f"{path}//{device_id}", b"x", confirmable=confirmable)
+            assert (answer.spelled, answer.payload) == ("4.04", b"device is disabled or not registered")
+
+
+@each_kind
 async def test_hono_adapters_190_a_gateway_that_is_not_the_devices_is_forbidden(
     site: Site, path: str, confirmable: bool
 ) -> None:

@@ -203,6 +203,14 @@ def test_hono_registry_195_a_disabled_gateway_is_forbidden(site: Site) -> None:
     assert put(site, "gw", "valve").status == 403
 
 
+def test_hono_registry_198_behind_a_disabled_gateway_the_device_is_told_first(site: Site) -> None:
+    """3.3: row 3 of its table comes before row 4."""
+    site.register("gw", enabled=False)
+    site.add_device("off", via=["gw"], enabled=False)
+    assert put(site, "gw", "nowhere").status == 404
+    assert put(site, "gw", "off").status == 404
+
+
 def test_hono_registry_196_a_gateway_that_is_not_listed_is_forbidden(site: Site) -> None:
     site.register("gw")
     site.add_device("valve")
