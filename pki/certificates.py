@@ -230,10 +230,6 @@ class Certificate:
     def san_uris(self) -> tuple[str, ...]:
         return self._alternative(known.URI_NAME)
 
-    @property
-    def san_emails(self) -> tuple[str, ...]:
-        return self._alternative(known.EMAIL_NAME)
-
     def _alternative(self, wanted: int) -> tuple[str, ...]:
         return tuple(content.decode("ascii") for tag, content in self.alternative_names or () if tag == wanted)
 

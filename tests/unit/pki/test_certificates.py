@@ -61,7 +61,6 @@ def test_every_member_says_what_cryptography_says() -> None:
     assert (certificate.is_ca, certificate.is_self_issued) == (False, False)
     assert certificate.san_dns == ("a.example",)
     assert certificate.san_uris == ("urn:x:1",)
-    assert certificate.san_emails == ("a@b.example",)
     assert str(certificate.subject) == certificate.subject_dn
     assert certificate.subject is certificate.subject
     assert len(certificate.fingerprint_hex) == 64
