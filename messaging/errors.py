@@ -26,6 +26,20 @@ class LogTooNew(TuhonoError):
         self.known = known
 
 
+class LogTooOld(TuhonoError):
+    """An earlier release wrote the message log, in a form that is no longer read."""
+
+    code = "log-too-old"
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        super().__init__(
+            f"message log {path} has schema {found}, this release knows {known}: read it with the earlier release,"
+            " then move it away; another is made at the next start"
+        )
+        self.found = found
+        self.known = known
+
+
 class TooManyCursors(LimitExceeded):
     """The log remembers as many named consumers as it may, or the name is too long."""
 

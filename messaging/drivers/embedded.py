@@ -19,9 +19,10 @@ from kernel.clock import Clock
 from kernel.errors import Unavailable
 from kernel.log import fields
 from messaging.delivery import call_kept
+from messaging.drivers.embedded_records import Form, form_of
 from messaging.drivers.embedded_writer import Batch, LogWriter
 from messaging.errors import NorthboundUnavailable
-from messaging.message import Bundle
+from messaging.message import Bundle, Envelope
 from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
@@ -56,30 +57,32 @@ class EmbeddedNorthbound:
     def start(self) -> None:
         """Open the log, made first where there is none, and start the writer's thread. Blocks for milliseconds.
 
-        Raises LogTooNew or LogUnavailable.
+        Raises LogTooNew, LogTooOld or LogUnavailable.
         """
         self._writer.start()
 
     def submit(self, bundle: Bundle, kept: Kept) -> None:
         filling = self._filling
-        messages = filling.messages + len(bundle.payloads)
-        payload_bytes = filling.payload_bytes + bundle.payload_bytes
-        if messages > self._room_messages or payload_bytes > self._room_bytes:
-            self._refuse(kept, "backlog is full")
-        elif self._closed is not None:
-            self._refuse(kept, "the engine is closed")
+        form: Form | None = bundle.envelope.form or self._form(bundle.envelope)
+        if form is not None:
+            messages = filling.messages + len(bundle.payloads)
+            size = filling.size + bundle.payload_bytes + form.bulk
+            if messages <= self._room_messages and size <= self._room_bytes and self._closed is None:
+                filling.messages = messages
+                filling.size = size
+                filling.bundles.append(bundle)
+                filling.callbacks.append(kept)
+            else:
+                self._refuse(kept, "backlog is full" if self._closed is None else "the engine is closed")
         else:
-            filling.messages = messages
-            filling.payload_bytes = payload_bytes
-            filling.bundles.append(bundle)
-            filling.callbacks.append(kept)
+            self._refuse(kept, "the message cannot be written")
         if len(filling.callbacks) >= self._act_at:
             self._plan()
 
     @property
     def pending(self) -> int:
-        """Bundles submitted whose callback was not called yet."""
-        return len(self._filling.callbacks) + (0 if self._writing is None else len(self._writing.callbacks))
+        """Messages submitted, neither kept nor refused yet."""
+        return self._filling.messages + (0 if self._writing is None else self._writing.messages)
 
     @property
     def is_failing(self) -> bool:
@@ -108,6 +111,16 @@ class EmbeddedNorthbound:
         left_s = max(ends_s - self._loop.time(), 0.0)
         if not await self._loop.run_in_executor(None, self._writer.stop, left_s):
             log.error("message-log.close-timed-out", extra=fields(deadline_s=deadline_s))
+
+    def _form(self, envelope: Envelope) -> Form | None:
+        """How it is written from now on; None when it cannot be, and then it alone suffers."""
+        try:
+            form = form_of(envelope)
+        except (TypeError, ValueError, RecursionError) as fault:
+            log.error("message.unwritable", extra=fields(tenant_id=envelope.tenant_id, reason=str(fault)))
+            return None
+        envelope.form = form
+        return form
 
     def _refuse(self, kept: Kept, why: str) -> None:
         reason = NorthboundUnavailable(why)
@@ -139,7 +152,7 @@ class EmbeddedNorthbound:
         batch, self._filling = self._filling, Batch()
         self._writing = batch
         self._room_messages = self._settings.pending_max_messages - batch.messages
-        self._room_bytes = self._settings.pending_max_bytes - batch.payload_bytes
+        self._room_bytes = self._settings.pending_max_bytes - batch.size
         self._writer.write(batch)
 
     def _written(self, batch: Batch, reason: Unavailable | None) -> None:
@@ -152,7 +165,7 @@ class EmbeddedNorthbound:
     def _settle(self, batch: Batch, reason: Unavailable | None) -> None:
         if batch is not self._writing:
             return  # abandoned meanwhile
-        self._company = self.pending
+        self._company = len(batch.callbacks) + len(self._filling.callbacks)
         self._writing = None
         self._room_messages = self._settings.pending_max_messages
         self._room_bytes = self._settings.pending_max_bytes

@@ -3,8 +3,8 @@
 Owns the schema and its version. A log appears whole or not at all: it is made under another name and
 then linked to its own, so processes that start at the same moment all find a complete one.
 
-One row of `kept` holds the messages of one commit, or a slice of them: a row and an index entry per
-message would cost 5.9 us each at a hundred a commit, this costs 1.4. `last_position` is the position
+One row of `kept` holds the messages of one commit, or a slice of them, as embedded_records.py writes them: a row
+and an index entry per message would cost 5.9 us each at a hundred a commit. `last_position` is the position
 of the row's last message. `kept_ms` is when it was written. `newest_ms` is the latest creation time in this
 row and all before it, so it ascends with the positions and can be searched by halving. The row with the
 highest position is emptied, never deleted: it is what positions continue from.
@@ -18,9 +18,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from messaging.errors import LogTooNew, LogUnavailable
+from messaging.errors import LogTooNew, LogTooOld, LogUnavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x7475686F  # "tuho": what `file` and we recognise a log by
 WAL_BYTES_MAX = 67_108_864  # the write-ahead log's file is cut back to this after a checkpoint
 BUSY_STEP_S = 0.0005  # between two attempts at a turn to write
@@ -35,7 +35,8 @@ CREATE TABLE kept (
     kept_ms INTEGER NOT NULL,
     newest_ms INTEGER NOT NULL,
     tenants TEXT NOT NULL,
-    messages TEXT NOT NULL,
+    heads TEXT NOT NULL,
+    bundles TEXT NOT NULL,
     payloads BLOB NOT NULL
 );
 CREATE TABLE kept_by_tenant (
@@ -111,7 +112,7 @@ class Transaction:
 def open_log(path: Path, *, busy_timeout_s: float) -> LogConnection:
     """A connection for any one thread at a time that flushes every commit to disk.
 
-    Raises LogTooNew for a later release's log, LogUnavailable where there is no log or it cannot be opened.
+    Raises LogTooNew or LogTooOld for another release's log, LogUnavailable where there is none or it cannot be opened.
     """
     try:
         connection = sqlite3.connect(
@@ -152,6 +153,8 @@ def _recognise(connection: LogConnection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise LogTooNew(str(path), version, SCHEMA_VERSION)
+    if version < SCHEMA_VERSION:
+        raise LogTooOld(str(path), version, SCHEMA_VERSION)
 
 
 def _flush_directory(directory: Path) -> None:

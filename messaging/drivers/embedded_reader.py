@@ -24,9 +24,9 @@ CURSORS_MAX = 10_000
 CURSOR_NAME_MAX_CHARS = 256
 BUSY_TIMEOUT_S = 10.0
 
-_ROWS = "SELECT last_position, tenants, messages, payloads FROM kept WHERE last_position > ? ORDER BY 1 LIMIT ?"
+_ROWS = "SELECT last_position, heads, bundles, payloads FROM kept WHERE last_position > ? ORDER BY 1 LIMIT ?"
 ROWS_OF_TENANT = """
-SELECT kept.last_position, tenants, messages, payloads FROM kept_by_tenant AS tenant
+SELECT kept.last_position, heads, bundles, payloads FROM kept_by_tenant AS tenant
 JOIN kept ON kept.last_position = tenant.last_position
 WHERE tenant.last_position > ? AND tenant.tenant_id = ? ORDER BY tenant.last_position LIMIT ?
 """
@@ -43,7 +43,8 @@ _Row = tuple[int, str, str, bytes]
 class EmbeddedLog:
     """`MessageLog` over the embedded engine's file. Blocking; one thread at a time, others wait.
 
-    Every method raises LogTooNew for a later release's log and LogUnavailable when the file cannot be read.
+    Every method raises LogTooNew or LogTooOld for another release's log and LogUnavailable when the file cannot be
+    read.
     """
 
     def __init__(self, *, path: Path, clock: Clock) -> None:

@@ -1,32 +1,48 @@
-"""Messages as the embedded log writes them: a group of messages is three values of one row.
+"""Messages as the embedded log writes them: a group of bundles is four values of one row.
 
-`tenants` is a JSON array of tenant ids. `messages` is a JSON array with one array per message: index of
-its tenant, device id, kind, QoS, creation time, ttl, content type, bytes of payload (null: there is no
-payload, which differs from 0), properties. `payloads` is all payloads, end to end.
+`tenants` is a JSON array of tenant ids. `heads` is a JSON array of what bundles have in common, each once: tenant id,
+kind, QoS, ttl, content type, properties. `bundles` is a JSON array with one array per bundle: index of its head, device
+id, creation time, and an array with the bytes of each payload (null: there is no payload, which differs from 0).
+`payloads` is all payloads, end to end. A message is one payload: the n-th of a group has its n-th position.
 
-A group is bounded, because a reader must take in a whole one to show a single message of it.
+Devices of one kind differ in their device id alone, so a row of a hundred messages names their head once, and a
+message more of a bundle adds its length and its payload. An envelope's part is encoded when it is first submitted.
+
+A group is bounded, because a reader must take in a whole one to show a single message of it; a bundle may
+lie in several.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from messaging.message import DeviceMessage, KeptMessage, MessageKind
+from messaging.message import Bundle, DeviceMessage, Envelope, KeptMessage, MessageKind
 
 GROUP_MESSAGES_MAX = 256
-GROUP_PAYLOAD_BYTES_MAX = 262_144  # a single larger message still makes a group of its own
+GROUP_BYTES_MAX = 262_144  # of payloads and bulky envelopes; a single larger message still makes a group of its own
+ORDINARY_BYTES = 1_024  # an envelope's text within this counts for nothing where bytes are counted
 
 _KINDS = {kind.value: kind for kind in MessageKind}
 
 
+class Form(NamedTuple):
+    """An envelope in the form it is written in; what `Envelope.form` holds."""
+
+    head: str  # JSON; one string however many devices share it, so that it is compared by identity
+    device: str  # JSON of the device id
+    bulk: int  # bytes of it beyond what is ordinary, which count like a payload's
+
+
 class Group(NamedTuple):
-    """Some messages in the form they are written in."""
+    """Some bundles in the form they are written in."""
 
     size: int  # how many messages
     newest_ms: int
     tenant_ids: list[str]
     tenants: str
-    messages: str
+    heads: str
+    bundles: str
     payloads: bytes
 
 
@@ -36,83 +52,131 @@ def _plain(value: object) -> dict[Any, Any]:
     raise TypeError(f"a property of type {type(value).__name__} has no JSON form")
 
 
-# One call encodes a whole group: calling json.dumps per message costs three times as much.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
 
 
-def encode_group(messages: Sequence[DeviceMessage]) -> Group:
-    """Raises TypeError, ValueError or RecursionError when some message's properties have no JSON form."""
-    indexes: dict[str, int] = {}
-    heads: list[tuple[Any, ...]] = []
-    payloads: list[bytes] = []
-    for message in messages:
-        payload = message.payload
-        if payload is None:
-            payload_bytes = None
-        else:
-            payload_bytes = len(payload)
-            payloads.append(payload)
-        heads.append(
-            (
-                indexes.setdefault(message.tenant_id, len(indexes)),
-                message.device_id,
-                message.kind._value_,  # `.value` is a Python-level property: 10 times slower
-                message.qos,
-                message.creation_time_ms,
-                message.ttl_ms,
-                message.content_type,
-                payload_bytes,
-                message.properties,
-            )
+def form_of(envelope: Envelope) -> Form:
+    """Raises TypeError, ValueError or RecursionError when the properties have no JSON form."""
+    envelope.tenant_id.encode()  # it becomes a key, for which SQLite takes valid text only
+    head = _encode(
+        (
+            envelope.tenant_id,
+            envelope.kind.value,
+            envelope.qos,
+            envelope.ttl_ms,
+            envelope.content_type,
+            envelope.properties,
         )
-    tenant_ids = list(indexes)
-    "".join(tenant_ids).encode()  # they become keys, for which SQLite takes valid text only
+    )
+    device = _encode(envelope.device_id)
+    return Form(sys.intern(head), device, max(0, len(head) + len(device) - ORDINARY_BYTES))
+
+
+def encode_group(bundles: Sequence[Bundle]) -> Group:
+    """Every envelope has its form."""
+    indexes: dict[str, int] = {}
+    tenant_ids: list[str] = []
+    texts: list[str] = []
+    payloads: list[bytes | None] = []
+    newest_ms = bundles[0].creation_time_ms
+    for bundle in bundles:
+        envelope = bundle.envelope
+        head, device, _ = envelope.form
+        index = indexes.get(head)
+        if index is None:
+            index = indexes[head] = len(indexes)
+            if envelope.tenant_id not in tenant_ids:
+                tenant_ids.append(envelope.tenant_id)
+        created_ms = bundle.creation_time_ms
+        if created_ms > newest_ms:
+            newest_ms = created_ms
+        own = bundle.payloads
+        payloads += own
+        lengths = f"[{len(own[0])}]" if len(own) == 1 and own[0] is not None else _lengths(own)
+        texts.append(f"[{index},{device},{created_ms},{lengths}]")
     return Group(
-        size=len(heads),
-        newest_ms=max([head[4] for head in heads]),
+        size=len(payloads),
+        newest_ms=newest_ms,
         tenant_ids=tenant_ids,
         tenants=_encode(tenant_ids),
-        messages=_encode(heads),
-        payloads=b"".join(payloads),
+        heads=f"[{','.join(indexes)}]",
+        bundles=f"[{','.join(texts)}]",
+        payloads=b"".join(filter(None, payloads)),
     )
 
 
-def decode_group(last_position: int, tenants: str, messages: str, payloads: bytes) -> Iterator[KeptMessage]:
+def _lengths(payloads: list[bytes | None]) -> str:
+    """A JSON array. Python's own spelling of a list of integers is one, and costs a quarter."""
+    if None in payloads:
+        return _encode([None if payload is None else len(payload) for payload in payloads])
+    return str([*map(len, payloads)])  # type: ignore[arg-type]  # none is None
+
+
+def decode_group(last_position: int, heads: str, bundles: str, payloads: bytes) -> Iterator[KeptMessage]:
     """The messages of one row, in the order of their positions."""
-    tenant_ids = json.loads(tenants)
-    heads = json.loads(messages)
-    position = last_position - len(heads)
+    known = json.loads(heads)
+    parts = json.loads(bundles)
+    position = last_position - sum(len(lengths) for _, _, _, lengths in parts)
     start = 0
-    for index, device_id, kind, qos, creation_time_ms, ttl_ms, content_type, payload_bytes, properties in heads:
-        position += 1
-        payload = None
-        if payload_bytes is not None:
-            payload = payloads[start : start + payload_bytes]
-            start += payload_bytes
-        message = DeviceMessage(
-            tenant_id=tenant_ids[index],
-            device_id=device_id,
-            kind=_KINDS[kind],
-            qos=qos,
-            payload=payload,
-            content_type=content_type,
-            creation_time_ms=creation_time_ms,
-            ttl_ms=ttl_ms,
-            properties=properties,
-        )
-        yield KeptMessage(position=position, message=message)
+    for index, device_id, creation_time_ms, lengths in parts:
+        tenant_id, kind, qos, ttl_ms, content_type, properties = known[index]
+        for payload_bytes in lengths:
+            position += 1
+            payload = None
+            if payload_bytes is not None:
+                payload = payloads[start : start + payload_bytes]
+                start += payload_bytes
+            message = DeviceMessage(
+                tenant_id=tenant_id,
+                device_id=device_id,
+                kind=_KINDS[kind],
+                qos=qos,
+                payload=payload,
+                content_type=content_type,
+                creation_time_ms=creation_time_ms,
+                ttl_ms=ttl_ms,
+                properties=properties,
+            )
+            yield KeptMessage(position=position, message=message)
 
 
-def split_into_groups(messages: Sequence[DeviceMessage], payload_bytes: int) -> Iterator[Sequence[DeviceMessage]]:
-    """Cut into runs that may each be one group, in order. `payload_bytes` is what all of them carry together."""
-    if len(messages) <= GROUP_MESSAGES_MAX and payload_bytes <= GROUP_PAYLOAD_BYTES_MAX:
-        yield messages
+def bytes_of(bundle: Bundle) -> int:
+    """What a bundle counts where bytes are counted. Its envelope has its form."""
+    bulk: int = bundle.envelope.form.bulk
+    return bundle.payload_bytes + bulk
+
+
+def split_into_groups(bundles: Sequence[Bundle], messages: int, size: int) -> Iterator[Sequence[Bundle]]:
+    """Cut into runs that may each be one group, in order; a bundle that does not fit is cut, too.
+
+    `messages` and `size`: how many there are in all bundles, and the sum of their `bytes_of`.
+    """
+    if messages <= GROUP_MESSAGES_MAX and size <= GROUP_BYTES_MAX:
+        yield bundles
         return
-    start = size = 0
-    for end, message in enumerate(messages):
-        more = len(message.payload or b"")
-        if end > start and (end - start >= GROUP_MESSAGES_MAX or size + more > GROUP_PAYLOAD_BYTES_MAX):
-            yield messages[start:end]
-            start, size = end, 0
-        size += more
-    yield messages[start:]
+    group: list[Bundle] = []
+    count = size = 0
+    for bundle in bundles:
+        payloads, more = bundle.payloads, bytes_of(bundle)
+        if count + len(payloads) <= GROUP_MESSAGES_MAX and size + more <= GROUP_BYTES_MAX:
+            group.append(bundle)
+            count += len(payloads)
+            size += more
+            continue
+        bulk, start = more - bundle.payload_bytes, 0
+        for end, payload in enumerate(payloads):
+            more = len(payload or b"") + (bulk if end == start else 0)
+            if count and (count >= GROUP_MESSAGES_MAX or size + more > GROUP_BYTES_MAX):
+                if end > start:
+                    group.append(_piece(bundle, start, end))
+                    more += bulk
+                yield group
+                group, count, size, start = [], 0, 0, end
+            count += 1
+            size += more
+        group.append(_piece(bundle, start, len(payloads)))
+    yield group
+
+
+def _piece(bundle: Bundle, start: int, end: int) -> Bundle:
+    return Bundle(bundle.envelope, bundle.creation_time_ms, bundle.payloads[start:end])

@@ -19,7 +19,9 @@ SELECT last_position, tenants
 FROM (SELECT last_position, count, kept_ms, tenants FROM kept ORDER BY last_position LIMIT ?)
 WHERE kept_ms < ? AND (count > 0 OR last_position < (SELECT max(last_position) FROM kept))
 """
-_EMPTY = "UPDATE kept SET count = 0, tenants = '[]', messages = '[]', payloads = x'' WHERE last_position = ?"
+_EMPTY = (
+    "UPDATE kept SET count = 0, tenants = '[]', heads = '[]', bundles = '[]', payloads = x'' WHERE last_position = ?"
+)
 
 
 def used_bytes(connection: LogConnection) -> int:

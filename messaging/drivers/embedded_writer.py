@@ -13,13 +13,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from conf.messaging import MessagingSettings
-from kernel.clock import Clock, milliseconds
+from kernel.clock import Clock
 from kernel.errors import Unavailable
 from kernel.log import fields
 from messaging.drivers.embedded_file import LogConnection, Transaction, create_log, open_log_to_write
-from messaging.drivers.embedded_records import Group, encode_group, split_into_groups
+from messaging.drivers.embedded_records import encode_group, split_into_groups
 from messaging.drivers.embedded_retention import drop_older_than, drop_oldest, used_bytes
-from messaging.errors import LogTooNew, LogUnavailable, NorthboundUnavailable
+from messaging.errors import LogTooNew, LogTooOld, LogUnavailable, NorthboundUnavailable
 from messaging.message import Bundle
 from messaging.ports import Kept
 
@@ -28,31 +28,29 @@ log = logging.getLogger(__name__)
 RETENTION_SHARE = 64  # size is looked at after each such share of its bound was written
 RETENTION_CHECK_BYTES_MAX = 4_194_304
 
-_EXPECTED = (sqlite3.Error, OSError, LogUnavailable, LogTooNew)
+_EXPECTED = (sqlite3.Error, OSError, LogUnavailable, LogTooNew, LogTooOld)
 _NEWEST = "SELECT last_position, newest_ms FROM kept ORDER BY last_position DESC LIMIT 1"
-_INSERT = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_TENANT = "INSERT INTO kept_by_tenant VALUES (?, ?)"
 
 
 class Batch:
-    """What is committed together: bundles and their callbacks, index by index.
+    """What is committed together: bundles and their callbacks, in order.
 
-    A bundle that is refused has None in its place and its reason in `refused`: its callback waits for its
-    turn, its payloads do not.
+    Of a bundle that is refused only the callback is here, to wait for its turn, with its reason in `refused`.
     """
 
-    __slots__ = ("bundles", "callbacks", "messages", "payload_bytes", "refused")
+    __slots__ = ("bundles", "callbacks", "messages", "refused", "size")
 
     def __init__(self) -> None:
-        self.bundles: list[Bundle | None] = []
+        self.bundles: list[Bundle] = []  # every envelope has its form
         self.callbacks: list[Kept] = []
         self.messages = 0  # in all bundles
-        self.payload_bytes = 0
-        self.refused: dict[int, Unavailable] = {}
+        self.size = 0  # bytes_of all bundles
+        self.refused: dict[int, Unavailable] = {}  # by index of the callback
 
     def refuse(self, kept: Kept, reason: Unavailable) -> None:
-        self.refused[len(self.bundles)] = reason
-        self.bundles.append(None)
+        self.refused[len(self.callbacks)] = reason
         self.callbacks.append(kept)
 
 
@@ -77,7 +75,7 @@ class LogWriter:
         self._unchecked_bytes = self._check_bytes  # so that the first look comes at once
 
     def start(self) -> None:
-        """Open the log, made first where there is none, then write. Raises LogTooNew or LogUnavailable."""
+        """Open the log, made first where there is none, then write. Raises LogTooNew, LogTooOld or LogUnavailable."""
         self._connected()
         self._thread.start()
 
@@ -110,9 +108,8 @@ class LogWriter:
     def _write(self, batch: Batch) -> Unavailable | None:
         """None when the batch is on disk, or why it is not."""
         try:
-            groups = _encoded(batch)
-            if groups:
-                self._commit(groups)
+            if batch.bundles:
+                self._commit(batch)
         except Exception as fault:
             self._note_failure(fault)
             self._disconnect()
@@ -135,21 +132,20 @@ class LogWriter:
         elif self._failures == 1:
             log.error("message-log.write-failed", extra=fields(reason=str(fault)))
 
-    def _commit(self, groups: list[Group]) -> None:
+    def _commit(self, batch: Batch) -> None:
+        groups = [encode_group(part) for part in split_into_groups(batch.bundles, batch.messages, batch.size)]
         connection = self._connected()
-        kept_ms = milliseconds(self._clock.now())
+        kept_ms = self._clock.now_ms()
         with Transaction(connection):
             position, newest_ms = connection.execute(_NEWEST).fetchone() or (0, 0)
             for group in groups:
                 position += group.size
                 newest_ms = max(newest_ms, group.newest_ms)
-                connection.execute(
-                    _INSERT,
-                    (position, group.size, kept_ms, newest_ms, group.tenants, group.messages, group.payloads),
-                )
+                texts = (group.tenants, group.heads, group.bundles)
+                connection.execute(_INSERT, (position, group.size, kept_ms, newest_ms, *texts, group.payloads))
                 for tenant_id in group.tenant_ids:
                     connection.execute(_INSERT_TENANT, (tenant_id, position))
-                self._unchecked_bytes += len(group.messages) + len(group.payloads)
+                self._unchecked_bytes += sum(map(len, texts)) + len(group.payloads)
 
     def _retain(self) -> None:
         """Make room where it is due. A failure is logged and tried again when it is next due."""
@@ -181,7 +177,7 @@ class LogWriter:
         max_age_s = self._settings.retention_max_age_s
         if max_age_s <= 0:
             return
-        cutoff_ms = milliseconds(self._clock.now()) - int(max_age_s * 1000)
+        cutoff_ms = self._clock.now_ms() - int(max_age_s * 1000)
         while drop_older_than(self._connected(), cutoff_ms):
             if not self._queue.empty():
                 self._retention_due_s = 0.0  # devices wait: one step a batch until all is gone
@@ -200,27 +196,3 @@ class LogWriter:
                 connection.close()
             except sqlite3.Error as fault:
                 log.error("message-log.close-failed", extra=fields(reason=str(fault)))
-
-
-def _encoded(batch: Batch) -> list[Group]:
-    messages = [message for bundle in batch.bundles if bundle is not None for message in bundle.messages()]
-    if not messages:
-        return []
-    try:
-        return [encode_group(part) for part in split_into_groups(messages, batch.payload_bytes)]
-    except (TypeError, ValueError, RecursionError):
-        _refuse_unwritable(batch)
-        return _encoded(batch)
-
-
-def _refuse_unwritable(batch: Batch) -> None:
-    """One bundle that has no written form must not take the others with it."""
-    for index, bundle in enumerate(batch.bundles):
-        if bundle is None:
-            continue
-        try:
-            encode_group(list(bundle.messages()))
-        except (TypeError, ValueError, RecursionError) as fault:
-            log.error("message.unwritable", extra=fields(tenant_id=bundle.envelope.tenant_id, reason=str(fault)))
-            batch.refused[index] = NorthboundUnavailable(f"the message cannot be written: {fault}")
-            batch.bundles[index] = None

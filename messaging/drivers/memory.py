@@ -89,7 +89,7 @@ class MemoryNorthbound:
 
     @property
     def pending(self) -> int:
-        """Messages submitted and not settled."""
+        """Messages submitted and neither kept nor refused."""
         return self._pending
 
     def hold(self) -> None:
@@ -112,7 +112,8 @@ class MemoryNorthbound:
             reason = NorthboundUnavailable("backlog is full")
         elif self._failures:
             reason = self._failures.popleft()
-        self._pending += len(bundle.payloads)
+        if reason is None:
+            self._pending += len(bundle.payloads)
         self._waiting.append(_Waiting(bundle, kept, reason))
         if not self._is_held:
             asyncio.get_running_loop().call_soon(self._settle, 1)
@@ -120,8 +121,8 @@ class MemoryNorthbound:
     def _settle(self, count: int) -> None:
         for _ in range(min(count, len(self._waiting))):
             waiting = self._waiting.popleft()
-            self._pending -= len(waiting.bundle.payloads)
             if waiting.reason is None:
+                self._pending -= len(waiting.bundle.payloads)
                 for message in waiting.bundle.messages():
                     self.log.append(message)
             call_kept(waiting.kept, waiting.reason)

@@ -287,7 +287,7 @@ async def test_devices_do_not_wait_until_all_the_room_is_made(tmp_path: Path) ->
     await keep(engine.northbound, [a_message(bytes(1_000))])
     await engine.close()
     copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-    columns = "count, kept_ms, newest_ms, tenants, messages, payloads"
+    columns = "count, kept_ms, newest_ms, tenants, heads, bundles, payloads"
     with closing(sqlite3.connect(engine.path)) as connection, connection:
         connection.execute(f"{copies} INSERT INTO kept SELECT i + 1, {columns} FROM n, kept")
         connection.execute(f"{copies} INSERT INTO kept_by_tenant SELECT 'acme', i + 1 FROM n")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from conf.messaging import MessagingSettings
 from kernel.errors import Unavailable
 from messaging.errors import NorthboundUnavailable
-from messaging.message import MessageKind
+from messaging.message import Bundle, MessageKind
 from tests.support.message_engines import EmbeddedEngine, Engine, MemoryEngine, keep, until
 from tests.support.messages import Outcomes, a_bundle, a_message
 
@@ -68,6 +69,49 @@ async def test_beyond_the_bound_a_message_is_refused_in_its_turn_and_not_kept(en
         assert str(reason) == "backlog is full"
     kept = engine.log.read(after=0, limit=100)
     assert [each.message.payload for each in kept] == [b"%d" % name for name in range(PENDING_MAX)]
+
+
+async def test_a_bundle_is_kept_whole_at_positions_that_follow_each_other(engine: Engine) -> None:
+    outcomes = Outcomes()
+    engine.northbound.submit(a_bundle(b"1", None, b""), outcomes.of("three"))
+    engine.northbound.submit(a_bundle(b"4", b"5", device_id="other"), outcomes.of("two"))
+    await until(lambda: len(outcomes.seen) == 2)
+    assert outcomes.seen == [("three", None), ("two", None)]
+    kept = engine.log.read(after=0, limit=10)
+    assert [(each.position, each.message.payload, each.message.device_id) for each in kept] == [
+        (1, b"1", "sensor-1"),
+        (2, None, "sensor-1"),
+        (3, b"", "sensor-1"),
+        (4, b"4", "other"),
+        (5, b"5", "other"),
+    ]
+
+
+async def test_the_bound_counts_messages_and_a_bundle_that_does_not_fit_is_refused_whole(engine: Engine) -> None:
+    engine.hold()
+    outcomes = Outcomes()
+    for name, count in (("fits", PENDING_MAX - 1), ("one too many", 2), ("fits still", 1), ("no more", 1)):
+        engine.northbound.submit(a_bundle(*[name.encode()] * count), outcomes.of(name))
+    engine.release()
+    await until(lambda: len(outcomes.seen) == 4)
+    assert [(name, reason is None) for name, reason in outcomes.seen] == [
+        ("fits", True),
+        ("one too many", False),
+        ("fits still", True),
+        ("no more", False),
+    ]
+    kept = [each.message.payload for each in engine.log.read(after=0, limit=100)]
+    assert kept == [b"fits"] * (PENDING_MAX - 1) + [b"fits still"]
+
+
+async def test_messages_of_one_envelope_may_be_submitted_in_many_bundles(engine: Engine) -> None:
+    first = a_bundle(b"1")
+    outcomes = Outcomes()
+    engine.northbound.submit(first, outcomes.of(1))
+    engine.northbound.submit(Bundle(first.envelope, first.creation_time_ms + 5, [b"2"]), outcomes.of(2))
+    await until(lambda: len(outcomes.seen) == 2)
+    one, two = [each.message for each in engine.log.read(after=0, limit=10)]
+    assert two == replace(one, payload=b"2", creation_time_ms=one.creation_time_ms + 5)
 
 
 async def test_when_the_backlog_is_gone_messages_are_kept_again(engine: Engine) -> None:

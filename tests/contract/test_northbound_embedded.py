@@ -16,7 +16,7 @@ from kernel.clock import ManualClock
 from messaging.drivers.embedded import EmbeddedNorthbound
 from messaging.drivers.embedded_file import SCHEMA_VERSION, open_log
 from messaging.drivers.embedded_reader import EmbeddedLog
-from messaging.errors import LogTooNew, LogUnavailable, NorthboundUnavailable
+from messaging.errors import LogTooNew, LogTooOld, LogUnavailable, NorthboundUnavailable
 from tests.support.message_engines import DEADLINE_S, EmbeddedEngine, keep, until
 from tests.support.messages import Outcomes, a_bundle, a_message
 
@@ -136,6 +136,30 @@ async def test_one_message_that_cannot_be_written_harms_no_other(
     await engine.close()
 
 
+async def test_an_envelope_that_is_enormous_counts_towards_the_bound(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(path=tmp_path / "log.db", settings=MessagingSettings(pending_max_bytes=65_536))
+    outcomes = Outcomes()
+    for name in range(3):
+        engine.northbound.submit(a_bundle(properties={"orig_address": "x" * 30_000}), outcomes.of(name))
+    await until(lambda: len(outcomes.seen) == 3)
+    assert [name for name, reason in outcomes.seen if reason is None] == [0, 1]
+    await engine.close()
+
+
+async def test_a_bundle_too_large_for_one_row_lies_in_several_and_reads_as_if_it_did_not(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(path=tmp_path / "log.db", settings=MessagingSettings())
+    outcomes = Outcomes()
+    engine.northbound.submit(a_bundle(*[b"%d" % number for number in range(600)]), outcomes.of("many"))
+    engine.northbound.submit(a_bundle(*[bytes(100_000)] * 5), outcomes.of("much"))
+    await until(lambda: len(outcomes.seen) == 2)
+    assert outcomes.reasons == [None, None]
+    assert commits_in(engine.path) == [256, 256, 88 + 2, 2, 1]
+    kept = engine.log.read(after=500, limit=200)
+    assert [each.position for each in kept] == list(range(501, 606))
+    assert [each.message.payload for each in kept[:100]] == [b"%d" % number for number in range(500, 600)]
+    await engine.close()
+
+
 async def test_a_write_that_fails_refuses_its_batch_and_the_next_one_is_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,9 +271,23 @@ class TestRefusals:
         await northbound.close(deadline_s=DEADLINE_S)
         change(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
         before = path.read_bytes()
-        with pytest.raises(LogTooNew, match="schema 2, this release knows 1") as refusal:
+        with pytest.raises(LogTooNew, match="schema 3, this release knows 2") as refusal:
             open_it(path)
         assert refusal.value.code == "log-too-new"
+        assert path.read_bytes() == before
+
+    async def test_an_earlier_releases_log_is_refused_and_left_alone(
+        self, tmp_path: Path, open_it: Callable[[Path], object]
+    ) -> None:
+        path = tmp_path / "log.db"
+        northbound = a_northbound_at(path)
+        northbound.start()
+        await northbound.close(deadline_s=DEADLINE_S)
+        change(path, "PRAGMA user_version = 1")
+        before = path.read_bytes()
+        with pytest.raises(LogTooOld, match="schema 1, this release knows 2: .* move it away") as refusal:
+            open_it(path)
+        assert refusal.value.code == "log-too-old"
         assert path.read_bytes() == before
 
     async def test_another_programs_database_is_refused(
