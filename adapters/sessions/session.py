@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapters.admission.admission import Admitted
+from adapters.sessions.channel import Channel
 from kernel.errors import TuhonoError
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
-from kernel.meters import Summary
-from messaging.message import Envelope
-from tenant.model import Tenant
 
 if TYPE_CHECKING:
     from adapters.sessions.uplink import UploadHead
@@ -22,21 +20,6 @@ NO_DEFAULTS: Mapping[str, Any] = {}
 
 def _nothing_to_end(_: TuhonoError) -> None:
     """Until its shell says how, a session ends by being dropped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Channel:
-    """What the uplink found out of a session's messages to one address; in force for this tenant and these defaults.
-
-    A tenant or a device that changes is another object, so what was found out of the old one no longer counts.
-    """
-
-    adapter: str
-    tenant: Tenant
-    defaults: Mapping[str, Any]  # the device's own
-    envelope: Envelope
-    payload: Summary  # payload bytes of messages forwarded
-    duration: Summary  # seconds until they were kept
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from adapters.sessions.channel import Channel, envelope_of, remember
 from adapters.sessions.errors import (
     AddressIncomplete,
     ContentTypeMismatch,
@@ -21,29 +22,21 @@ from adapters.sessions.errors import (
     TooManyUploadsWaiting,
 )
 from adapters.sessions.measure import FORWARDED, UNDELIVERABLE, UNPROCESSABLE, UploadMeters
-from adapters.sessions.session import Channel, Session
+from adapters.sessions.session import Session
 from kernel.clock import Clock
 from kernel.errors import Refused, TuhonoError, Unavailable
 from kernel.ids import DeviceId, TenantId
-from messaging.message import EMPTY_NOTIFICATION, OCTET_STREAM, Bundle, Envelope, MessageKind
+from messaging.message import EMPTY_NOTIFICATION, Bundle, MessageKind
 from messaging.ports import Northbound
 from registry.assertion import RegistrationAssertion
 from registry.errors import DeviceDisabled, NotAuthenticated
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
 from tenant.model import Tenant
-from tenant.ttl import event_ttl_ms, telemetry_ttl_ms
 
 log = logging.getLogger(__name__)
 
 WAITING_MAX = 256  # messages of one session that wait for a lookup, or behind one that does
-CHANNELS_MAX = 8  # addresses a session's messages go to without being looked into anew
-CHANNEL_MAX_CHARS = 512  # text of an address worth remembering
-NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind's time to live (hono-adapters 5.3)
-    MessageKind.TELEMETRY: frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1"}),
-    MessageKind.EVENT: frozenset({"ttl", "content-type"}),
-    MessageKind.COMMAND_RESPONSE: frozenset({"ttl", "content-type", "ttl-command-response"}),
-}
 
 Done = Callable[[TuhonoError | None], None]
 
@@ -79,11 +72,6 @@ class UploadHead:
         """Whether every one of them does; for whoever has a list that rarely holds one that does not."""
         return (self.takes_full or not any(payloads)) and (self.takes_empty or all(payloads))
 
-    @property
-    def chars(self) -> int:
-        """How much text it holds."""
-        return sum(len(text or "") for text in (self.tenant, self.device, self.content_type, self.orig_address))
-
 
 class Uplink:
     """Turns uploads into bundles and hands them to the northbound. Used on the event loop only."""
@@ -115,23 +103,19 @@ class Uplink:
         now on. One that `head.takes` not has them all refused: whoever has such a one submits it on its own.
         Uploads of one session reach the engine in the order of the calls.
         """
-        try:
-            tenant_id, device_id = _addressed(session, head)
-            if not head.takes_all(payloads):
-                raise _mismatch(head)
-            if session.waiting is None:
-                if device_id == session.device_id:
-                    tenant = self._tenant(tenant_id, session)
-                    self._forward(session, head, payloads, tenant, device_id, session.defaults, done)
-                    return
-                known = self._assertion.remembered(tenant_id, device_id, gateway_id=session.device_id)
-                if known is not None:
-                    tenant = self._tenant(tenant_id, session)
-                    self._forward(session, head, payloads, tenant, device_id, known.defaults, done)
-                    return
-            self._wait(session, head, payloads, tenant_id, device_id, done)
-        except TuhonoError as fault:
-            self._refuse(session, head, payloads, fault, done)
+        channel = session.channels.get(head)
+        if (
+            channel is not None
+            and channel.is_own
+            and channel.tenant is self._tenants.find(channel.tenant.tenant_id)
+            and channel.defaults is session.defaults
+            and session.waiting is None
+            and (head.takes_empty or all(payloads))
+            and (head.takes_full or not any(payloads))
+        ):
+            self._forward(channel, payloads, done)
+        else:
+            self._look_into(session, head, payloads, done)
 
     def refusal_of(self, refusal: TuhonoError, addressed: str | None) -> TuhonoError:
         """What an upload of a peer that was not admitted is told, by the device it names, if any.
@@ -147,6 +131,21 @@ class Uplink:
         for task in self._lookups:
             task.cancel()
         await asyncio.gather(*self._lookups, return_exceptions=True)
+
+    def _look_into(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
+        """All there is to be checked; a positive answer is remembered as a channel."""
+        try:
+            tenant_id, device_id = _addressed(session, head)
+            if not head.takes_all(payloads):
+                raise _mismatch(head)
+            defaults = None if session.waiting is not None else self._known_defaults(session, tenant_id, device_id)
+            if defaults is None:
+                self._wait(session, head, payloads, tenant_id, device_id, done)
+            else:
+                tenant = self._tenant(tenant_id, session)
+                self._forward(self._channel(session, head, tenant, device_id, defaults), payloads, done)
+        except TuhonoError as fault:
+            self._refuse(session, head, payloads, fault, done)
 
     def _wait(
         self,
@@ -185,7 +184,7 @@ class Uplink:
             if device_id != session.device_id:
                 device = await self._assertion.assert_registered(tenant_id, device_id, gateway_id=session.device_id)
                 defaults = device.defaults
-            self._forward(session, head, payloads, tenant, device_id, defaults, done)
+            self._forward(self._channel(session, head, tenant, device_id, defaults), payloads, done)
         except TuhonoError as fault:
             self._refuse(session, head, payloads, fault, done)
         except asyncio.CancelledError:
@@ -194,6 +193,13 @@ class Uplink:
         except Exception:
             log.exception("upload.lookup-failed")
             self._refuse(session, head, payloads, TuhonoError("internal"), done)
+
+    def _known_defaults(self, session: Session, tenant_id: TenantId, device_id: DeviceId) -> Mapping[str, Any] | None:
+        """Of a device the session may send for; None where that has to be looked up. Raises StorageUnavailable."""
+        if device_id == session.device_id:
+            return session.defaults
+        known = self._assertion.remembered(tenant_id, device_id, gateway_id=session.device_id)
+        return None if known is None else known.defaults
 
     def _tenant(self, tenant_id: TenantId, session: Session) -> Tenant:
         tenant = self._tenants.find(tenant_id)
@@ -208,70 +214,38 @@ class Uplink:
                 raise NotAuthenticated(f"tenant {tenant_id!r} wants devices of {session.adapter} to prove who they are")
         return tenant
 
-    def _forward(
-        self,
-        session: Session,
-        head: UploadHead,
-        payloads: list[bytes | None],
-        tenant: Tenant,
-        device_id: DeviceId,
-        defaults: Mapping[str, Any],
-        done: Done,
-    ) -> None:
-        channel = session.channels.get(head)
-        if channel is None or channel.tenant is not tenant or channel.defaults is not defaults:
-            channel = self._open(session, head, tenant, device_id, defaults)
-        bundle = Bundle(channel.envelope, self._clock.now_ms(), payloads)
-        self._northbound.submit(bundle, partial(self._settled, channel, bundle, self._clock.monotonic(), done))
-
-    def _open(
+    def _channel(
         self, session: Session, head: UploadHead, tenant: Tenant, device_id: DeviceId, defaults: Mapping[str, Any]
     ) -> Channel:
-        """A channel for what the session sends to that address, remembered in place of one no longer valid."""
+        """The one that is in force, or another, remembered from now on."""
+        channel = session.channels.get(head)
+        if channel is not None and channel.tenant is tenant and channel.defaults is defaults:
+            return channel
         payload, duration = self._meters.series(session.adapter, tenant.tenant_id, head.kind, FORWARDED, head.qos)
+        envelope = envelope_of(
+            head,
+            tenant,
+            device_id,
+            adapter=session.adapter,
+            device_defaults=defaults,
+            defaults_enabled=self._defaults_enabled,
+        )
         channel = Channel(
             adapter=session.adapter,
             tenant=tenant,
             defaults=defaults,
-            envelope=self._envelope(session, head, tenant, device_id, defaults),
+            is_own=device_id == session.device_id,
+            envelope=envelope,
             payload=payload,
             duration=duration,
         )
-        channels = session.channels
-        channels.pop(head, None)
-        if head.chars <= CHANNEL_MAX_CHARS:
-            if len(channels) >= CHANNELS_MAX:
-                del channels[next(iter(channels))]
-            channels[head] = channel
+        remember(session.channels, head, channel)
         return channel
 
-    def _envelope(
-        self,
-        session: Session,
-        head: UploadHead,
-        tenant: Tenant,
-        device_id: DeviceId,
-        device_defaults: Mapping[str, Any],
-    ) -> Envelope:
-        properties: dict[str, Any] = {"orig_adapter": session.adapter, "orig_address": head.orig_address}
-        content_type, ttl_ms = head.content_type, None
-        if tenant.defaults or device_defaults or tenant.resource_limits is not None or head.ttl_s is not None:
-            defaults = {**tenant.defaults, **device_defaults} if self._defaults_enabled else {}
-            left_out = NOT_DEFAULTS[head.kind]
-            properties = {**{name: defaults[name] for name in defaults if name not in left_out}, **properties}
-            content_type = content_type or _default_content_type(defaults)
-            ttl_ms = _ttl_ms(head, tenant, defaults)
-        if head.retain:
-            properties["x-opt-retain"] = True
-        return Envelope(
-            tenant_id=tenant.tenant_id,
-            device_id=device_id,
-            kind=head.kind,
-            qos=head.qos,
-            content_type=content_type or OCTET_STREAM,
-            ttl_ms=ttl_ms,
-            properties=properties,
-        )
+    def _forward(self, channel: Channel, payloads: list[bytes | None], done: Done) -> None:
+        clock = self._clock
+        bundle = Bundle(channel.envelope, clock.now_ms(), payloads)
+        self._northbound.submit(bundle, partial(self._settled, channel, bundle, clock.monotonic(), done))
 
     def _settled(self, channel: Channel, bundle: Bundle, started: float, done: Done, fault: Unavailable | None) -> None:
         payload, duration = channel.payload, channel.duration
@@ -314,17 +288,6 @@ def _mismatch(head: UploadHead) -> TuhonoError:
     if head.content_type:
         return ContentTypeMismatch(head.content_type)
     return ContentTypeMissing("an empty payload came without a content type")
-
-
-def _default_content_type(defaults: Mapping[str, Any]) -> str | None:
-    given = defaults.get("content-type")
-    return given if isinstance(given, str) else None
-
-
-def _ttl_ms(head: UploadHead, tenant: Tenant, defaults: Mapping[str, Any]) -> int | None:
-    if head.kind is MessageKind.EVENT:
-        return event_ttl_ms(tenant.resource_limits, defaults, head.ttl_s)
-    return telemetry_ttl_ms(tenant.resource_limits, defaults, head.qos)
 
 
 def _looked_up(session: Session, count: int, task: asyncio.Task[None]) -> None:
