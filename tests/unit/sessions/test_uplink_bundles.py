@@ -46,8 +46,9 @@ def put_device(world: World, device_id: str, **members: Any) -> None:
 
 async def outcome(uplink: Uplink, session: Session, head: UploadHead, *payloads: bytes | None) -> str | None:
     """The code of the refusal, None where all are kept."""
+    given: list[bytes | None] = list(payloads) or [b"22.5"]
     done: asyncio.Future[TuhonoError | None] = asyncio.get_running_loop().create_future()
-    uplink.submit(session, head, list(payloads or (b"22.5",)), done.set_result)
+    uplink.submit(session, head, given, done.set_result)
     async with asyncio.timeout(5):
         fault = await done
     return None if fault is None else fault.code
