@@ -49,9 +49,9 @@ def put_device(world: World, device_id: str, **members: Any) -> Device:
 
 async def outcome(world: World, session: Session, head: UploadHead, *payloads: bytes | None) -> TuhonoError | None:
     """Of these payloads submitted together, or of one."""
-    given: list[bytes | None] = list(payloads) or [b"22.5"]
+    submitted: list[bytes | None] = list(payloads) or [b"22.5"]
     done: asyncio.Future[TuhonoError | None] = asyncio.get_running_loop().create_future()
-    world.uplink.submit(session, head, given, done.set_result)
+    world.uplink.submit(session, head, submitted, done.set_result)
     async with asyncio.timeout(5):
         return await done
 

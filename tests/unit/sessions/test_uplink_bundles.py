@@ -46,9 +46,9 @@ def put_device(world: World, device_id: str, **members: Any) -> None:
 
 async def outcome(uplink: Uplink, session: Session, head: UploadHead, *payloads: bytes | None) -> str | None:
     """The code of the refusal, None where all are kept."""
-    given: list[bytes | None] = list(payloads) or [b"22.5"]
+    submitted: list[bytes | None] = list(payloads) or [b"22.5"]
     done: asyncio.Future[TuhonoError | None] = asyncio.get_running_loop().create_future()
-    uplink.submit(session, head, given, done.set_result)
+    uplink.submit(session, head, submitted, done.set_result)
     async with asyncio.timeout(5):
         fault = await done
     return None if fault is None else fault.code
@@ -60,8 +60,8 @@ def payloads_kept(world: World) -> list[bytes | None]:
 
 async def test_messages_submitted_together_are_kept_in_order_and_done_once(world: World) -> None:
     session, done = a_session(), list[TuhonoError | None]()
-    for numbers in ([b"1", b"2", b""], [None, b"3"]):
-        world.uplink.submit(session, OWN, numbers, done.append)
+    world.uplink.submit(session, OWN, [b"1", b"2", b""], done.append)
+    world.uplink.submit(session, OWN, [None, b"3"], done.append)
     await until(lambda: len(done) == 2)
     assert done == [None, None] and payloads_kept(world) == [b"1", b"2", b"", None, b"3"]
 
