@@ -15,6 +15,7 @@ from adapters.edge.peer import Peer
 from adapters.edge.ports import StreamHandler
 from adapters.mqtt.due import DueSeconds
 from adapters.mqtt.holders import HolderKey, Holders
+from adapters.mqtt.life import ConnectionLife
 from adapters.mqtt.shell import MqttShell
 from adapters.mqtt.tally import SUCCEEDED, Tally
 from adapters.mqtt.topics import Topics
@@ -57,11 +58,11 @@ class MqttAdapter:
         self._takes_over = settings.take_over
         self._sessions = sessions
         self._tally = Tally(meters)
-        self._due: DueSeconds[MqttShell] = DueSeconds()
-        self._holders: Holders[MqttShell] = Holders()
+        self._due: DueSeconds[ConnectionLife] = DueSeconds()
+        self._holders: Holders[ConnectionLife] = Holders()
         self._flush_due: list[MqttShell] = []
         self.is_draining = False
-        self._unkept: set[MqttShell] = set()  # while draining: those with messages under way
+        self._unkept: set[ConnectionLife] = set()  # while draining: those with messages under way
         self._drained_some = asyncio.Event()
 
     def handler(self) -> StreamHandler:
@@ -79,8 +80,8 @@ class MqttAdapter:
     def sweep(self) -> None:
         """End what has been silent past its deadline. Once a second; touches only what may be due."""
         now = self.clock.monotonic()
-        for shell in self._due.take_due(now):
-            self._guard(shell, partial(shell.expire, now))
+        for life in self._due.take_due(now):
+            self._guard(life, partial(life.expire, now))
 
     async def drain(self, *, within_s: float) -> None:
         """Take no more packets, let messages under way be kept and acknowledged, say goodbye to every device,
@@ -88,17 +89,17 @@ class MqttAdapter:
         """
         self.is_draining = True
         ends_at = self.clock.monotonic() + within_s
-        for shell in self._due:
-            self._guard(shell, shell.retire)
-        self._unkept = {shell for shell in self._due if shell.outstanding}
+        for life in self._due:
+            self._guard(life, life.retire)
+        self._unkept = {life for life in self._due if life.outstanding}
         all_kept = await self._until(lambda: not self._unkept, within_s * DRAIN_SHARE)
-        for shell in self._due:
-            self._guard(shell, partial(shell.end, ShuttingDown("the process is stopping")))
+        for life in self._due:
+            self._guard(life, partial(life.end, ShuttingDown("the process is stopping")))
         all_gone = await self._until(lambda: not len(self._due), ends_at - self.clock.monotonic())
         if not (all_kept and all_gone):
             log.info("mqtt.drain-cut-short", extra=fields(unkept=len(self._unkept), connections=len(self._due)))
-        for shell in self._due:
-            self._guard(shell, shell.abort)
+        for life in self._due:
+            self._guard(life, life.abort)
 
     async def _until(self, is_so: Callable[[], bool], within_s: float) -> bool:
         """Whether it came to be so in time; looked at whenever a connection got somewhere."""
@@ -111,42 +112,42 @@ class MqttAdapter:
             return False
         return True
 
-    # What a shell calls
+    # What a connection calls
 
-    def opened(self, shell: MqttShell, deadline: float) -> None:
-        self._due.schedule(shell, deadline)
+    def opened(self, life: ConnectionLife, deadline: float) -> None:
+        self._due.schedule(life, deadline)
         if self.is_draining:
-            shell.abort()
+            life.abort()
 
-    def watch(self, shell: MqttShell, deadline: float) -> None:
-        self._due.schedule(shell, deadline)
+    def watch(self, life: ConnectionLife, deadline: float) -> None:
+        self._due.schedule(life, deadline)
 
-    def joined(self, shell: MqttShell, session: Session, peer: Peer) -> None:
+    def joined(self, life: ConnectionLife, session: Session, peer: Peer) -> None:
         """A device was admitted: from now on it can be found, and may have taken another connection's place."""
         self._tally.attempted(peer, session.tenant_id, SUCCEEDED)
         self._tally.opened(session.tenant_id)
         self._sessions.add(session)
-        key = self._holder_key(shell, session)
+        key = self._holder_key(life, session)
         if key is not None:
-            older = self._holders.take(key, shell)
+            older = self._holders.take(key, life)
             if older is not None:
                 older.end(SessionTakenOver("the same device connected again under the same client identifier"))
 
     def refused(self, peer: Peer, outcome: str) -> None:
         self._tally.attempted(peer, None, outcome)
 
-    def left(self, shell: MqttShell, session: Session, lasted_s: float) -> None:
+    def left(self, life: ConnectionLife, session: Session, lasted_s: float) -> None:
         """A device's session is over, whether or not its connection is."""
         self._tally.closed(session.tenant_id, lasted_s)
         self._sessions.remove(session)
-        key = self._holder_key(shell, session)
+        key = self._holder_key(life, session)
         if key is not None:
-            self._holders.release(key, shell)
+            self._holders.release(key, life)
 
-    def gone(self, shell: MqttShell) -> None:
-        self._due.cancel(shell)
+    def gone(self, life: ConnectionLife) -> None:
+        self._due.cancel(life)
         if self.is_draining:
-            self._note_drained(shell)
+            self._note_drained(life)
 
     def flush_soon(self, shell: MqttShell) -> None:
         """Have the shell write at the end of this turn of the loop, together with the others."""
@@ -158,27 +159,34 @@ class MqttAdapter:
     def _flush(self) -> None:
         due, self._flush_due = self._flush_due, []
         for shell in due:
-            self._guard(shell, shell.flush)
-            if self.is_draining and not shell.outstanding:
-                self._note_drained(shell)
+            try:
+                shell.flush()
+            except Exception:
+                self._give_up(shell.life)
+            if self.is_draining and not shell.life.outstanding:
+                self._note_drained(shell.life)
 
-    def _guard(self, shell: MqttShell, step: Callable[[], None]) -> None:
+    def _guard(self, life: ConnectionLife, step: Callable[[], None]) -> None:
         """A defect in one connection's step costs that connection, and nothing else."""
         try:
             step()
         except Exception:
-            log.exception("connection.failed", extra=fields(client_id=shell.client_id))
-            with suppress(Exception):  # it was told of already
-                shell.abort()
+            self._give_up(life)
 
-    def _note_drained(self, shell: MqttShell) -> None:
-        self._unkept.discard(shell)
+    def _give_up(self, life: ConnectionLife) -> None:
+        """Called while the defect is being handled."""
+        log.exception("connection.failed", extra=fields(client_id=life.client_id))
+        with suppress(Exception):  # it was told of already
+            life.abort()
+
+    def _note_drained(self, life: ConnectionLife) -> None:
+        self._unkept.discard(life)
         self._drained_some.set()
 
-    def _holder_key(self, shell: MqttShell, session: Session) -> HolderKey | None:
+    def _holder_key(self, life: ConnectionLife, session: Session) -> HolderKey | None:
         if not self._takes_over or session.tenant_id is None or session.device_id is None:
             return None
-        return session.tenant_id, session.device_id, shell.client_id
+        return session.tenant_id, session.device_id, life.client_id
 
 
 def limits_of(settings: MqttSettings) -> Limits:

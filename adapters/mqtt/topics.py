@@ -1,7 +1,7 @@
 """What a topic name says: endpoint, whose data, and the property bag behind `/?` (hono-adapters 2.2).
 
-A `Topic` is a fact about the string alone, hence cacheable: devices publish to one or two topics for
-years. What depends on the packet is checked in `upload_for`.
+A `Topic` is a fact about the string alone, and the head of its uploads one about the string and the packet's
+flags. Devices publish to one or two topics for years, so both are made once and remembered, for all connections.
 
 The bag is read first and even where the rest is malformed: it says what to do about the error. A topic
 with more than three segments is refused, where Eclipse Hono ignores the rest: a device id with a slash
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from adapters.mqtt import errors
 from adapters.mqtt.wire import properties as props
-from adapters.mqtt.wire.packets import Publish
+from adapters.mqtt.wire.packets import RETAIN, Publish
 from adapters.sessions.uplink import UploadHead
 from kernel.errors import TuhonoError
 from messaging.message import MessageKind
@@ -37,7 +37,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BAG_MAX_PROPERTIES = 64
 _TTL_MAX_DIGITS = 10
 _CACHE_MAX_TOPICS = 4096
+_CACHE_MAX_TYPED = 1024  # heads with a content type from a packet
 _CACHED_MAX_CHARS = 128
+_QOS_AND_RETAIN = 0x07  # of a packet's flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +56,61 @@ class Topic:
     refusal: type[TuhonoError] | None = None
 
 
+class _Known:
+    """A topic, and the heads made for it so far by the flags of their packets."""
+
+    __slots__ = ("heads", "topic")
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.heads: list[UploadHead | None] = [None] * (_QOS_AND_RETAIN + 1)
+
+
 class Topics:
     """Understands topic names, and remembers what it made of the last few thousand short ones."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Topic] = {}
+        self._known: dict[str, _Known] = {}
+        self._typed: dict[tuple[str, int, str], UploadHead] = {}
 
     def understand(self, name: str) -> Topic:
-        topic = self._known.get(name)
-        if topic is None:
-            topic = parse_topic(name)
+        return self._find(name).topic
+
+    def head(self, publish: Publish) -> UploadHead:
+        """As `head_for`: the same object for the same topic, flags and content type, as long as it is remembered."""
+        known = self._known.get(publish.topic)
+        if known is None:
+            known = self._find(publish.topic)
+        if publish.properties and known.topic.content_type is None:
+            content_type = props.text(publish.properties, props.CONTENT_TYPE)
+            if content_type is not None:
+                return self._typed_head(known.topic, publish, content_type)
+        flags = publish.flags & _QOS_AND_RETAIN
+        head = known.heads[flags]
+        if head is None:
+            head = known.heads[flags] = head_for(known.topic, publish)
+        return head
+
+    def _find(self, name: str) -> _Known:
+        known = self._known.get(name)
+        if known is None:
+            known = _Known(parse_topic(name))
             if len(name) <= _CACHED_MAX_CHARS:
                 if len(self._known) >= _CACHE_MAX_TOPICS:
                     self._known.clear()
-                self._known[name] = topic
-        return topic
+                self._known[name] = known
+        return known
+
+    def _typed_head(self, topic: Topic, publish: Publish, content_type: str) -> UploadHead:
+        key = (publish.topic, publish.flags & _QOS_AND_RETAIN, content_type)
+        head = self._typed.get(key)
+        if head is None:
+            head = head_for(topic, publish)
+            if len(publish.topic) + len(content_type) <= _CACHED_MAX_CHARS:
+                if len(self._typed) >= _CACHE_MAX_TYPED:
+                    self._typed.clear()
+                self._typed[key] = head
+        return head
 
 
 def parse_topic(name: str) -> Topic:
@@ -101,9 +143,10 @@ def parse_topic(name: str) -> Topic:
     )
 
 
-def upload_for(topic: Topic, publish: Publish) -> UploadHead:
-    """The message as an upload, all but its payload. Raises what hono-adapters 2.2 refuses of a topic and its QoS;
-    whose data it may be is the uplink's to judge."""
+def head_for(topic: Topic, publish: Publish) -> UploadHead:
+    """The packet's messages as uploads, all but their payloads. Raises what hono-adapters 2.2 refuses of a topic and
+    its QoS; whose data it may be is the uplink's to judge.
+    """
     if topic.refusal is not None:
         raise topic.refusal(f"a message to topic {publish.topic!r}")
     _check_qos(topic.kind, publish.qos)
@@ -120,7 +163,7 @@ def upload_for(topic: Topic, publish: Publish) -> UploadHead:
         content_type=content_type,
         orig_address=publish.topic,
         ttl_s=topic.ttl_s,
-        retain=publish.retain,
+        retain=publish.flags & RETAIN != 0,
     )
 
 

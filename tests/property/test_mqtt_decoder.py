@@ -98,7 +98,7 @@ def test_a_conversation_with_a_flipped_byte_never_leads_out_of_the_protocol(
     cutter.feed(bytes(wire))
     out = b""
     try:
-        while connection.takes_packets and (packet := cutter.next_packet()) is not None:
+        while (room := connection.room) and (packet := cutter.next_packet(room)) is not None:
             effect = connection.receive(packet, 1.0)
             if isinstance(effect, Admit):
                 out += connection.accept(1.0)

@@ -14,6 +14,8 @@ from adapters.admission.evidence import Evidence
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import StreamHandler
 from adapters.mqtt.adapter import MqttAdapter
+from adapters.mqtt.life import ConnectionLife
+from adapters.mqtt.shell import MqttShell
 from adapters.mqtt.wire.packets import Packet
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
@@ -156,6 +158,11 @@ class MqttDevice:
     @property
     def is_closed(self) -> bool:
         return self.stream.is_closing
+
+    @property
+    def life(self) -> ConnectionLife:
+        assert isinstance(self.handler, MqttShell)
+        return self.handler.life
 
 
 class MqttBench:

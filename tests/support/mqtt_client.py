@@ -69,9 +69,11 @@ def encode(sent: p.Packet, version: int) -> bytes:
         case p.Connect():
             return _connect(sent)
         case p.Publish():
-            flags = sent.duplicate << 3 | sent.qos << 1 | sent.retain
-            head = string(sent.topic) + (sent.packet_id.to_bytes(2, "big") if sent.qos else b"")
-            return packet(0x30 | flags, head + bag(sent.properties) + sent.payload)
+            numbers = [packet_id.to_bytes(2, "big") for packet_id in sent.packet_ids] or [b""] * len(sent.payloads)
+            return b"".join(
+                packet(0x30 | sent.flags, string(sent.topic) + number + bag(sent.properties) + (payload or b""))
+                for number, payload in zip(numbers, sent.payloads, strict=True)
+            )
         case p.Acknowledgement():
             first = sent.kind << 4 | (2 if sent.kind == p.PUBREL else 0)
             return packet(first, sent.packet_id.to_bytes(2, "big") + tail(sent.reason, sent.properties))
@@ -125,7 +127,8 @@ def publish(
     duplicate: bool = False,
     properties: props.Properties = props.NO_PROPERTIES,
 ) -> p.Publish:
-    return p.Publish(topic, payload, qos, packet_id or (1 if qos else 0), retain, duplicate, properties)
+    flags = p.DUPLICATE * duplicate | qos << 1 | p.RETAIN * retain
+    return p.Publish(topic, [payload], [packet_id or 1] if qos else [], flags, qos, properties)
 
 
 def answers(data: bytes) -> list[tuple[int, bytes]]:
@@ -213,14 +216,14 @@ def _is_of_3_1_1(made: p.Connect) -> bool:
 @st.composite
 def publishes(draw: st.DrawFn, version: int) -> p.Publish:
     qos = draw(st.integers(0, 2))
-    return p.Publish(
+    return publish(
         draw(TOPICS),
         draw(st.binary(max_size=200)),
-        qos,
-        draw(IDS) if qos else 0,
-        draw(st.booleans()),
-        draw(st.booleans()) if qos else False,
-        draw(properties_of(version, props.PUBLISHING)),
+        qos=qos,
+        packet_id=draw(IDS) if qos else 0,
+        retain=draw(st.booleans()),
+        duplicate=draw(st.booleans()) if qos else False,
+        properties=draw(properties_of(version, props.PUBLISHING)),
     )
 
 

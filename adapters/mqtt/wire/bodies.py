@@ -1,8 +1,7 @@
-"""Parses the body of each packet a client may send, everything behind the fixed header.
+"""Parses the body of each packet a client may send but PUBLISH: everything behind the fixed header.
 
 Strict: what the standard calls malformed or a protocol error is refused, whether or not anything here
-would have used it. PUBLISH is written out by hand, because it is parsed for every message; the others
-read through a Reader.
+would have used it.
 """
 
 from adapters.mqtt.wire import packets, reasons
@@ -10,44 +9,7 @@ from adapters.mqtt.wire import properties as props
 from adapters.mqtt.wire.errors import IdentifierRejected, MalformedPacket, ProtocolViolation, VersionUnsupported
 from adapters.mqtt.wire.packets import VERSION_3_1_1, VERSION_5
 from adapters.mqtt.wire.properties import NO_PROPERTIES, Properties, parse_properties
-from adapters.mqtt.wire.reader import Reader, decode_text
-
-
-def parse_publish(flags: int, data: bytes | bytearray, at: int, end: int, version: int) -> packets.Publish:
-    """The PUBLISH whose body lies between `at` and `end`; `flags` are the low bits of its first byte."""
-    qos = flags >> 1 & 3
-    if qos == 3:  # [MQTT-3.3.1-4]
-        raise MalformedPacket("QoS is 3")
-    duplicate = flags & 8 != 0
-    if duplicate and qos == 0:  # [MQTT-3.3.1-2]
-        raise MalformedPacket("a QoS 0 message is marked as sent again")
-    if at + 2 > end:
-        raise MalformedPacket("packet ends inside a field")
-    payload_at = topic_end = at + 2 + (data[at] << 8 | data[at + 1])
-    if topic_end > end:
-        raise MalformedPacket("packet ends inside a field")
-    topic = decode_text(data[at + 2 : topic_end])
-    if "#" in topic or "+" in topic:  # [MQTT-3.3.2-2]
-        raise MalformedPacket("a topic name holds a wildcard", reason=reasons.TOPIC_NAME_INVALID)
-    packet_id = 0
-    if qos:
-        payload_at += 2
-        if payload_at > end:
-            raise MalformedPacket("packet ends inside a field")
-        packet_id = data[topic_end] << 8 | data[topic_end + 1]
-        if packet_id == 0:  # [MQTT-2.2.1-3]
-            raise MalformedPacket("packet identifier is 0")
-    properties = NO_PROPERTIES
-    if version == VERSION_5:
-        if payload_at < end and data[payload_at] == 0:  # the usual case costs one comparison
-            payload_at += 1
-        else:
-            reader = Reader(data, payload_at, end)
-            properties = parse_properties(reader, props.PUBLISHING)
-            payload_at = end - reader.remaining_bytes
-    _check_topic_present(topic, properties)
-    payload = bytes(data[payload_at:end])
-    return packets.Publish(topic, payload, qos, packet_id, flags & 1 != 0, duplicate, properties)
+from adapters.mqtt.wire.reader import Reader
 
 
 def parse_connect(reader: Reader) -> packets.Connect:
@@ -109,11 +71,6 @@ def _parse_will(reader: Reader, flags: int, version: int) -> packets.Will:
     return packets.Will(
         topic=topic, payload=reader.binary(), qos=flags >> 3 & 3, retain=flags & 0x20 != 0, properties=properties
     )
-
-
-def _check_topic_present(topic: str, properties: Properties) -> None:
-    if not topic and props.TOPIC_ALIAS not in properties:  # [MQTT-4.7.3-1]
-        raise ProtocolViolation("a message without a topic", reason=reasons.TOPIC_NAME_INVALID)
 
 
 def parse_acknowledgement(kind: int, reader: Reader, version: int) -> packets.Acknowledgement:

@@ -26,7 +26,7 @@ from adapters.mqtt.wire.encoder import (
     render_connack,
     render_disconnect,
     render_failing_puback,
-    render_puback,
+    render_pubacks,
     render_suback,
     render_unsuback,
 )
@@ -114,13 +114,19 @@ class Connection:
         return self._unacknowledged + self._unhanded
 
     @property
-    def takes_packets(self) -> bool:
-        """Whether `receive` may be called. If not, leave the bytes where they are, and later the socket."""
-        if self.state == OPEN:
-            most = self._limits.unacknowledged_max
+    def room(self) -> int:
+        """How many messages `receive` may be called with in one packet; or 0, and it may not be called. Leave the
+        bytes where they are then, and later the socket.
+        """
+        if self.state != OPEN:
+            return 1 if self.state == AWAITING else 0
+        most = self._limits.unacknowledged_max
+        if self._unhanded >= most:
+            return 0
+        if self._unacknowledged >= most:
             # A version 5 client was told the bound and is cut off beyond it; a 3.1.1 client must be slowed down.
-            return self._unhanded < most and (self.version == VERSION_5 or self._unacknowledged < most)
-        return self.state == AWAITING
+            return 1 if self.version == VERSION_5 else 0
+        return most - max(self._unhanded, self._unacknowledged)
 
     def receive(self, packet: Packet, now: float) -> Effect:
         """Raises ProtocolViolation, to be handed to `fail`."""
@@ -173,7 +179,7 @@ class Connection:
         return self._fitting(render_connack(VERSION_5, reason))
 
     def settle(self, delivery: Delivery, outcome: int, says: str | None = None) -> bytes:
-        """What became of a message: SUCCESS, a failing reason code, or UNANSWERED. Returns the PUBACKs now due.
+        """What became of a delivery: SUCCESS, a failing reason code, or UNANSWERED. Returns the PUBACKs now due.
 
         A PUBACK waits for those of earlier messages. [MQTT-4.6.0-2] Does nothing once closed.
         """
@@ -182,21 +188,15 @@ class Connection:
         delivery.outcome = outcome
         delivery.says = says
         if delivery.publish.qos != 1:
-            self._unhanded -= 1
+            self._unhanded -= delivery.count
             return b""
         if delivery is not self._head:
             return b""
-        due = b""
-        head: Delivery | None = delivery
+        due = self._take_head(delivery)
+        head = self._head
         while head is not None and head.outcome != PENDING:
-            due += self._puback(head)
-            self._unacknowledged -= 1
-            behind = head.behind
-            head.behind = None  # whoever still holds this one must not hold all that follow
-            head = behind
-        self._head = head
-        if head is None:
-            self._tail = None
+            due += self._take_head(head)
+            head = self._head
         return due
 
     def answer_subscribe(self, packet_id: int, codes: list[int]) -> bytes:
@@ -217,7 +217,7 @@ class Connection:
             return ConnectOverdue(f"no CONNECT within {self._allowance_s:g} s")
         if self.state == ADMITTING:
             return AdmissionOverdue(f"no verdict within {self._allowance_s:g} s")
-        if not self.takes_packets:  # it may well have sent something: we are not looking
+        if not self.room:  # it may well have sent something: we are not looking
             self._heard_at = now
             return None
         return KeepAliveExceeded(f"no packet within {self._allowance_s:g} s")
@@ -269,11 +269,12 @@ class Connection:
                 raise ProtocolViolation("no topic alias is allowed", reason=reasons.TOPIC_ALIAS_INVALID)
         delivery = Delivery(publish)
         if publish.qos != 1:
-            self._unhanded += 1
+            self._unhanded += delivery.count
             return delivery
-        if self._unacknowledged >= self._limits.unacknowledged_max:  # [MQTT-3.3.4-7]
+        unacknowledged = self._unacknowledged + delivery.count
+        if unacknowledged > self._limits.unacknowledged_max:  # [MQTT-3.3.4-7]
             raise ProtocolViolation("more messages than the receive maximum", reason=reasons.RECEIVE_MAXIMUM_EXCEEDED)
-        self._unacknowledged += 1
+        self._unacknowledged = unacknowledged
         if self._tail is None:
             self._head = delivery
         else:
@@ -314,16 +315,23 @@ class Connection:
             props.SHARED_SUBSCRIPTION_AVAILABLE: 0,
         }
 
-    def _puback(self, delivery: Delivery) -> bytes:
-        outcome = delivery.outcome
-        if outcome == reasons.SUCCESS:
-            return render_puback(delivery.publish.packet_id)
+    def _take_head(self, head: Delivery) -> bytes:
+        """The first delivery is settled: its PUBACKs, and the next one comes to its place."""
+        self._unacknowledged -= head.count
+        self._head = behind = head.behind
+        if behind is None:
+            self._tail = None
+        else:
+            head.behind = None  # whoever still holds this one must not hold all that follow
+        outcome = head.outcome
         if outcome == UNANSWERED:
             return b""
-        if self.version != VERSION_5:
-            return render_puback(delivery.publish.packet_id)
-        says = delivery.says if self.explains else None  # [MQTT-3.1.2-29]
-        return render_failing_puback(delivery.publish.packet_id, outcome, says, fits_bytes=self._fits_bytes)
+        packet_ids = head.publish.packet_ids
+        if outcome == reasons.SUCCESS or self.version != VERSION_5:
+            return render_pubacks(packet_ids)
+        says = head.says if self.explains else None  # [MQTT-3.1.2-29]
+        fits = self._fits_bytes
+        return b"".join([render_failing_puback(each, outcome, says, fits_bytes=fits) for each in packet_ids])
 
     def _fitting(self, packet: bytes) -> bytes:
         """The packet, or nothing where the client would not take it. [MQTT-3.1.2-24]"""

@@ -1,6 +1,7 @@
 """Cuts a byte stream into MQTT packets.
 
-Owns the fixed header: packet type, flags, remaining length and its bound. Bodies are parsed in bodies.py.
+Owns the fixed header: packet type, flags, remaining length and its bound. What is behind it is parsed in
+publishing.py and bodies.py.
 
 The protocol version is learnt from the first CONNECT and holds for all that follows. The bound is
 looked at as soon as the length is known, before the body has come: refused before memory is spent. A
@@ -10,6 +11,7 @@ CONNECT has a bound of its own, for it carries what a device proves itself with.
 from adapters.mqtt.wire import bodies, packets
 from adapters.mqtt.wire.errors import MalformedPacket, PacketTooLarge, ProtocolViolation, WireFault
 from adapters.mqtt.wire.packets import VERSION_3_1_1, VERSION_5, Packet
+from adapters.mqtt.wire.publishing import PublishParser
 from adapters.mqtt.wire.reader import Reader
 
 # The low four bits of the first byte, by packet type; PUBLISH is looked at by itself. [MQTT-2.1.3-1]
@@ -24,22 +26,19 @@ class PacketDecoder:
 
     Packets before a fault come out first; the fault then repeats on every call, because the stream has
     lost its framing. Holds no more than one incomplete packet and the chunks fed since packets were last
-    taken; nothing at all between packets.
+    taken; nothing at all between packets. `held_bytes`: fed and not yet taken.
     """
 
-    __slots__ = ("_at", "_data", "_fault", "_limits_bytes", "_version")
+    __slots__ = ("_at", "_data", "_fault", "_limits_bytes", "_publishes", "_version", "held_bytes")
 
     def __init__(self, *, remaining_max_bytes: int, connect_max_bytes: int) -> None:
         self._limits_bytes = (connect_max_bytes, remaining_max_bytes)
+        self._publishes = PublishParser(remaining_max_bytes)
         self._data: bytes | bytearray = b""
         self._at = 0
         self._version = 0  # 0: no CONNECT yet
         self._fault: WireFault | None = None
-
-    @property
-    def held_bytes(self) -> int:
-        """Fed and not yet taken."""
-        return len(self._data) - self._at
+        self.held_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         data = self._data
@@ -51,20 +50,25 @@ class PacketDecoder:
             self._data = bytearray(data[self._at :])
             self._data += chunk
             self._at = 0
+        self.held_bytes += len(chunk)
 
-    def next_packet(self) -> Packet | None:
-        """The next complete packet, or None until more is fed. Raises a WireFault, again and again."""
+    def next_packet(self, messages_max: int = 1) -> Packet | None:
+        """The next complete packet, or None until more is fed. Raises a WireFault, again and again.
+
+        PUBLISHes that differ in nothing but packet identifier and payload, and stand right behind each other, are
+        one packet of up to `messages_max` messages.
+        """
         if self._fault is not None:
             raise self._fault.with_traceback(None)
         try:
-            return self._next_packet()
+            return self._next_packet(messages_max)
         except WireFault as fault:
             self._fault = fault
             self._data = b""
-            self._at = 0
+            self._at = self.held_bytes = 0
             raise
 
-    def _next_packet(self) -> Packet | None:
+    def _next_packet(self, messages_max: int) -> Packet | None:
         data = self._data
         at = self._at
         fed = len(data)
@@ -89,23 +93,20 @@ class PacketDecoder:
         end = body + length
         if end > fed:
             return None
+        if isinstance(data, bytearray):
+            data = self._data = bytes(data)
         packet: Packet
         if kind == packets.PUBLISH:
-            packet = bodies.parse_publish(first & 0x0F, data, body, end, self._version)
+            packet, end = self._publishes.parse(data, at, body, end, messages_max)
         else:
             packet = self._parse(kind, Reader(data, body, end), is_long=body - at > _shortest_header_bytes(length))
-        self._move_to(end, fed)
-        return packet
-
-    def _move_to(self, end: int, fed: int) -> None:
         if end == fed:
             self._data = b""
-            self._at = 0
-        elif isinstance(self._data, bytearray):
-            self._data = bytes(self._data[end:])  # what is behind a cut packet: at most a few chunks
-            self._at = 0
+            self._at = self.held_bytes = 0
         else:
             self._at = end
+            self.held_bytes = fed - end
+        return packet
 
     def _check_first_byte(self, first: int) -> None:
         kind = first >> 4
@@ -144,7 +145,7 @@ class PacketDecoder:
             connect = bodies.parse_connect(reader)
             if is_long and connect.version == VERSION_5:
                 raise MalformedPacket(_LENGTH_TOO_LONG, version=VERSION_5)
-            self._version = connect.version
+            self._version = self._publishes.version = connect.version
             return connect
         if kind == packets.SUBSCRIBE:
             return bodies.parse_subscribe(reader, version)

@@ -21,15 +21,17 @@ class Admit:
 
 
 class Delivery:
-    """Hand this message on; then call `settle`, once. At the same time its place in the order of PUBACKs."""
+    """Hand these messages on; then call `settle`, once for all of them. At the same time their place in the order
+    of PUBACKs."""
 
-    __slots__ = ("behind", "outcome", "publish", "says")
+    __slots__ = ("behind", "count", "outcome", "publish", "says")
 
     def __init__(self, publish: Publish) -> None:
         self.publish = publish
-        self.outcome: int = PENDING  # or UNANSWERED, or the reason code of the PUBACK
+        self.count = len(publish.payloads)  # the list itself goes to whoever keeps the messages
+        self.outcome: int = PENDING  # or UNANSWERED, or the reason code of the PUBACKs
         self.says: str | None = None
-        self.behind: Delivery | None = None  # the next QoS 1 message of the connection
+        self.behind: Delivery | None = None  # the next of the connection with QoS 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from adapters.mqtt.wire.packets import VERSION_5
 from adapters.mqtt.wire.properties import REASON_STRING, render_properties, render_variable_integer
 
 PING_RESPONSE: Final = b"\xd0\x00"
-_PUBACK_SUCCESS: Final = b"\x40\x02"
+_PUBACK_SUCCESS: Final = 0x40020000
 _NO_PROPERTIES: Final[Mapping[int, int | str]] = {}
 
 
@@ -22,9 +22,11 @@ def render_connack(version: int, reason: int, properties: Mapping[int, int | str
     return _packet(packets.CONNACK, body + render_properties(properties) if version == VERSION_5 else body)
 
 
-def render_puback(packet_id: int) -> bytes:
-    """The message is kept. The same four bytes in both versions."""
-    return _PUBACK_SUCCESS + packet_id.to_bytes(2, "big")
+def render_pubacks(packet_ids: Sequence[int]) -> bytes:
+    """The messages are kept. The same four bytes each in both versions."""
+    if len(packet_ids) == 1:
+        return (_PUBACK_SUCCESS | packet_ids[0]).to_bytes(4, "big")
+    return b"".join([(_PUBACK_SUCCESS | packet_id).to_bytes(4, "big") for packet_id in packet_ids])
 
 
 def render_failing_puback(packet_id: int, reason: int, says: str | None, *, fits_bytes: float) -> bytes:

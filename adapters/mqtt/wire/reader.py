@@ -8,7 +8,7 @@ class Reader:
 
     __slots__ = ("_at", "_data", "_end")
 
-    def __init__(self, data: bytes | bytearray, at: int, end: int) -> None:
+    def __init__(self, data: bytes, at: int, end: int) -> None:
         self._data = data
         self._at = at
         self._end = end
@@ -44,7 +44,7 @@ class Reader:
     def binary(self) -> bytes:
         length = self.two_bytes()
         at = self._advance(length)
-        return bytes(self._data[at : at + length])
+        return self._data[at : at + length]
 
     def text(self) -> str:
         return decode_text(self.binary())
@@ -73,7 +73,7 @@ class Reader:
         return at
 
 
-def decode_text(raw: bytes | bytearray) -> str:
+def decode_text(raw: bytes) -> str:
     """Well-formed UTF-8 without surrogates and without U+0000. [MQTT-1.5.4-1] [MQTT-1.5.4-2]"""
     try:
         text = raw.decode()

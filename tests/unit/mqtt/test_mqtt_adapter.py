@@ -6,17 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.edge.peer import Address, Peer, PeerCertificate
 from adapters.mqtt.adapter import limits_of
 from adapters.mqtt.due import UNSCHEDULED, DueSeconds
 from adapters.mqtt.holders import Holders
-from adapters.mqtt.shell import MqttShell
-from adapters.mqtt.tally import Tally
+from adapters.mqtt.life import ConnectionLife
 from adapters.mqtt.wire import packets as p
 from conf.mqtt import MqttSettings
 from kernel.ids import DeviceId, TenantId
-from kernel.meters import Meters
-from tenant.trust import TrustVerdict
 from tests.support.mqtt import MqttBench, mqtt_bench
 from tests.support.mqtt_client import connect, publish
 from tests.support.waiting import until
@@ -202,23 +198,6 @@ def test_a_client_identifier_is_held_by_the_last_who_took_it() -> None:
     assert holders.take(key, "again") is None
 
 
-def test_a_refused_attempt_counts_for_the_tenant_its_certificate_speaks_for() -> None:
-    meters = Meters()
-    verdict = TrustVerdict(presented=(), tenant_id=TenantId("acme"), anchor=None, refusal=None)
-    certificate = PeerCertificate(chain_der=(), verdict=verdict)
-    peer = Peer(address=Address(host="192.0.2.7", port=1), certificate=certificate)
-    Tally(meters).attempted(peer, None, "unauthorized")
-    (attempts,) = [family for family in meters.families() if family.name == "hono_connections_attempts"]
-    [labels] = attempts.series
-    assert dict(labels) == {
-        "component_type": "adapter",
-        "component_name": "hono-mqtt",
-        "cipher_suite": "UNKNOWN",
-        "outcome": "unauthorized",
-        "tenant": "acme",
-    }
-
-
 def test_a_connect_is_bounded_by_its_own_setting_however_large_a_message_may_be() -> None:
     limits = limits_of(MqttSettings(payload_max_bytes=1_000_000, connect_max_bytes=512))
     assert (limits.connect_max_bytes, limits.remaining_max_bytes) == (512, 1_000_128)
@@ -230,7 +209,7 @@ class TestDefects:
     async def test_in_a_sweep(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         async with mqtt_bench() as bench:
             broken, sound = bench.device(), bench.device()
-            monkeypatch.setattr(type(broken.handler), "expire", _raise_for(broken.handler))
+            monkeypatch.setattr(ConnectionLife, "expire", _raise_for(broken.life))
             wait(bench, 11)
             assert broken.stream.was_aborted
             assert sound.is_closed and not sound.stream.was_aborted
@@ -252,14 +231,14 @@ class TestDefects:
     async def test_in_a_drain(self, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
         async with mqtt_bench() as bench:
             broken, sound = await bench.connected(client_id="a"), await bench.connected(client_id="b")
-            before = getattr(MqttShell, step)
+            before = getattr(ConnectionLife, step)
 
-            def fail(self: MqttShell, *told: object) -> None:
-                if self is broken.handler:
+            def fail(self: ConnectionLife, *told: object) -> None:
+                if self is broken.life:
                     raise ValueError("a defect")
                 before(self, *told)
 
-            monkeypatch.setattr(MqttShell, step, fail)
+            monkeypatch.setattr(ConnectionLife, step, fail)
             if step == "abort":
                 for device in (broken, sound):
                     monkeypatch.setattr(device.stream, "close", lambda: None)
@@ -280,11 +259,11 @@ class TestDefects:
             assert "connection.failed" in caplog.messages
 
 
-def _raise_for(handler: object) -> Callable[[MqttShell, float], None]:
-    sound = MqttShell.expire
+def _raise_for(life: ConnectionLife) -> Callable[[ConnectionLife, float], None]:
+    sound = ConnectionLife.expire
 
-    def expire(self: MqttShell, now: float) -> None:
-        if self is handler:
+    def expire(self: ConnectionLife, now: float) -> None:
+        if self is life:
             raise ValueError("a defect")
         sound(self, now)
 

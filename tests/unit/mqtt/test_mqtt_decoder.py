@@ -77,20 +77,21 @@ def test_connect_of_5_with_properties_and_a_password_alone() -> None:
 @pytest.mark.parametrize("version", [4, 5])
 def test_the_example_publish_of_the_standard(version: int) -> None:
     data = "320700 03612f62 000a" if version == 4 else "320800 03612f62 000a 00"
-    assert decoded(data.replace(" ", ""), version) == p.Publish("a/b", b"", 1, 10, False, False, {})
+    assert decoded(data.replace(" ", ""), version) == publish("a/b", b"", qos=1, packet_id=10)
 
 
 def test_flags_of_a_publish() -> None:
     packet = decoded("3b06 0001 61 0005 21".replace(" ", ""), 4)
-    assert packet == p.Publish("a", b"!", 1, 5, True, True, {})
+    assert packet == publish("a", b"!", qos=1, packet_id=5, retain=True, duplicate=True)
 
 
 def test_properties_of_a_publish() -> None:
     bag = "0101 020000001e 03000474657874 0800017a 090002ffff 23 0007 2600016b000176 2600016b000177".replace(" ", "")
     data = f"0001 61 {len(bag) // 2:02x} {bag} 21".replace(" ", "")
-    assert decoded(f"30{len(data) // 2:02x}{data}", 5) == p.Publish(
-        "a", b"!", 0, 0, False, False,
-        {
+    assert decoded(f"30{len(data) // 2:02x}{data}", 5) == publish(
+        "a",
+        b"!",
+        properties={
             props.PAYLOAD_FORMAT_INDICATOR: 1,
             props.MESSAGE_EXPIRY_INTERVAL: 30,
             props.CONTENT_TYPE: "text",
@@ -99,12 +100,12 @@ def test_properties_of_a_publish() -> None:
             props.TOPIC_ALIAS: 7,
             props.USER_PROPERTY: (("k", "v"), ("k", "w")),
         },
-    )  # fmt: skip
+    )
 
 
 def test_an_empty_topic_with_an_alias_is_well_formed() -> None:
     packet = decoded("3006 0000 03 230001".replace(" ", ""), 5)
-    assert packet == p.Publish("", b"", 0, 0, False, False, {props.TOPIC_ALIAS: 1})
+    assert packet == publish("", b"", properties={props.TOPIC_ALIAS: 1})
 
 
 def test_the_example_string_of_the_standard() -> None:
@@ -220,6 +221,6 @@ def test_a_chunk_that_begins_inside_a_packet_gives_all_the_packets_in_it() -> No
     made.feed(wire[:5])
     assert made.next_packet() is None
     made.feed(wire[5:])
-    assert [packet.payload for packet in iter(made.next_packet, None) if isinstance(packet, p.Publish)] == [
-        b"1", b"2", b"3",
+    assert [packet.payloads for packet in iter(made.next_packet, None) if isinstance(packet, p.Publish)] == [
+        [b"1"], [b"2"], [b"3"],
     ]  # fmt: skip
