@@ -1,12 +1,14 @@
 """Counts connections: the metrics of hono-adapters 7 that belong to connections, not to messages."""
 
+from typing import Final
+
 from adapters.edge.peer import Peer
 from kernel.ids import TenantId
 from kernel.meters import Count, Meters, Summary
 
 SUCCEEDED = "succeeded"
 _UNKNOWN = "UNKNOWN"
-_SERIES_REMEMBERED_MAX = 10_000  # label sets kept at hand; beyond, they are found again in Meters
+SERIES_REMEMBERED_MAX: Final = 10_000  # label sets kept at hand; beyond, they are found again in Meters
 _COMPONENT = {"component_type": "adapter", "component_name": "hono-mqtt"}
 
 
@@ -36,7 +38,7 @@ class Tally:
                 cipher_suite=labels[2],
                 **_COMPONENT,
             )
-            if len(self._attempts) < _SERIES_REMEMBERED_MAX:
+            if len(self._attempts) < SERIES_REMEMBERED_MAX:
                 self._attempts[labels] = attempts
         attempts.add()
 
@@ -66,6 +68,6 @@ class Tally:
                 "hono_connections_authenticated_duration_seconds", "How long connections lasted", **labels
             )
             found = (live, lasted)
-            if len(self._tenants) < _SERIES_REMEMBERED_MAX:
+            if len(self._tenants) < SERIES_REMEMBERED_MAX:
                 self._tenants[tenant_id] = found
         return found

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.mqtt.life import GOODBYE_S
 from adapters.mqtt.wire import packets as p
 from conf.mqtt import MqttSettings
 from registry.errors import CredentialUnknown
@@ -18,6 +19,13 @@ async def bench() -> AsyncIterator[MqttBench]:
     async with mqtt_bench() as made:
         made.admission.gate = asyncio.Event()
         yield made
+
+
+def wait(bench: MqttBench, seconds: float) -> None:
+    """Time passes, second by second, with its sweeps."""
+    for _ in range(int(seconds)):
+        bench.clock.advance(1.0)
+        bench.adapter.sweep()
 
 
 def go(bench: MqttBench) -> None:
@@ -114,12 +122,35 @@ async def test_a_message_that_is_never_kept_holds_the_connection_for_a_bounded_t
     device = await bench.connected(keep_alive_s=4)
     device.send(publish("t", b"one"))
     assert device.handler.ended() is True
-    for second in range(30):
-        assert not device.is_closed, f"after {second} s"
-        bench.clock.advance(1.0)
-        bench.adapter.sweep()
+    wait(bench, GOODBYE_S - 1)
+    assert not device.is_closed
+    wait(bench, 1)
     assert device.is_closed
     await _until_gone(bench, device)
+
+
+async def test_the_time_for_a_goodbye_begins_when_the_device_is_let_in(bench: MqttBench) -> None:
+    device = bench.device()
+    device.send(connect(), publish("t", b"one"))
+    assert device.handler.ended() is True
+    wait(bench, 20)
+    go(bench)
+    await until(lambda: bool(bench.uplink.uploads))
+    wait(bench, GOODBYE_S - 1)
+    assert not device.is_closed
+    wait(bench, 1)
+    assert device.is_closed
+
+
+async def test_what_is_kept_in_the_last_second_of_a_goodbye_is_acknowledged(bench: MqttBench) -> None:
+    go(bench)
+    device = await bench.connected(5)
+    device.send(publish("t", b"one", qos=1, packet_id=1))
+    assert device.handler.ended() is True
+    wait(bench, GOODBYE_S - 1)
+    bench.uplink.settle()
+    await until(lambda: device.is_closed)
+    assert device.take() == [(0x40, b"\0\1")]
 
 
 async def test_its_next_connection_does_not_cost_it_what_it_sent_over_this_one() -> None:
