@@ -51,7 +51,11 @@ class Bundle:
         self.envelope = envelope
         self.creation_time_ms = creation_time_ms  # since the epoch
         self.payloads = payloads
-        self.payload_bytes = sum(map(len, filter(None, payloads)))
+        if len(payloads) == 1:  # by far the most
+            payload = payloads[0]
+            self.payload_bytes = len(payload) if payload else 0
+        else:
+            self.payload_bytes = sum(map(len, filter(None, payloads)))
 
     def messages(self) -> Iterator["DeviceMessage"]:
         """Its messages as applications read them."""

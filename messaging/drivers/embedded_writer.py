@@ -102,6 +102,7 @@ class LogWriter:
             if batch is None:
                 break
             self._written(batch, self._write(batch))
+            del batch  # a batch may be large, and the next one late
             self._retain()
         self._disconnect()
 
