@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from adapters.coap.wire.endpoint import Request
+from adapters.coap.wire.exchanges import Exchange
 from adapters.edge.ports import Association
 from adapters.sessions.session import Session
 from kernel.errors import TuhonoError
 
 ADAPTER = "hono-coap"
+
+Request = Exchange["Conversation"]  # as the message layer gives it out
 
 
 @dataclass(slots=True, eq=False)
@@ -20,9 +22,9 @@ class Conversation:
     refused_until: float = 0.0
     is_being_admitted: bool = False
     is_closed: bool = False
-    waiting: "list[Request[Conversation]]" = field(default_factory=list)
+    waiting: list[Request] = field(default_factory=list)
 
-    def take_waiting(self) -> "list[Request[Conversation]]":
+    def take_waiting(self) -> list[Request]:
         """The requests that waited for the decision; they wait no longer."""
         requests, self.waiting = self.waiting, []
         return requests

@@ -44,12 +44,6 @@ class AdapterBusy(Unavailable):
     code = "coap-adapter-busy"
 
 
-class AdmissionsFull(Unavailable):
-    """As many peers as the adapter may judge at one time wait for the decision who they are."""
-
-    code = "coap-admissions-full"
-
-
 class AdmissionOverdue(Unavailable):
     """Who the peer is was not decided in time; it still may be."""
 

@@ -7,7 +7,7 @@ A POST is from the device itself, and what follows the resource's name is only n
 device, and the tenant too unless its segment is left empty.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 from adapters.coap.errors import (
     DeviceMissing,
@@ -17,13 +17,13 @@ from adapters.coap.errors import (
     TenantMissing,
 )
 from adapters.coap.media_types import media_type
-from adapters.coap.wire.endpoint import Request
+from adapters.coap.wire.heads import Head
 from adapters.coap.wire.message import uint
 from adapters.coap.wire.numbers import CHANGED, METHOD_NOT_ALLOWED, NOT_FOUND, POST, PUT
 from adapters.coap.wire.request import Answer
 from adapters.sessions.session import Session
 from adapters.sessions.uplink import UploadHead
-from kernel.clock import Clock, milliseconds
+from kernel.clock import Clock
 from messaging.message import EMPTY_NOTIFICATION, MessageKind
 
 RESOURCES = {
@@ -38,76 +38,72 @@ _NO_RESOURCE = Answer(NOT_FOUND)  # bare: nothing is said of what exists
 _NO_METHOD = Answer(METHOD_NOT_ALLOWED)
 
 
-def refuse_unheard(request: Request[Any]) -> Answer | None:
-    """The answer to a request that is wrong whoever sends it; None for one to be looked into."""
-    if not request.path or request.path[0] not in RESOURCES:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UploadPlan:
+    """What a head asks to be sent on, whoever sends it."""
+
+    upload: UploadHead
+    is_own: bool  # from the device itself, rather than for the one named
+    tells_time: bool
+
+    def require(self, session: Session) -> None:
+        """Raises EventNotConfirmable, DeviceNotAuthenticated, TenantMissing, DeviceMissing or ForeignTenant."""
+        upload = self.upload
+        if upload.qos == 0 and upload.kind is MessageKind.EVENT:
+            raise EventNotConfirmable
+        if self.is_own:
+            if session.device_id is None:
+                raise DeviceNotAuthenticated
+            return
+        if session.device_id is None:
+            if not upload.tenant:
+                raise TenantMissing
+        elif upload.tenant and upload.device and upload.tenant != session.tenant_id:
+            raise ForeignTenant
+        if not upload.device:
+            raise DeviceMissing
+
+    def accepted(self, clock: Clock) -> Answer:
+        """2.04, with the time in milliseconds since the epoch where the request asks for it."""
+        return _ACCEPTED.with_option(SERVER_TIME, uint(clock.now_ms())) if self.tells_time else _ACCEPTED
+
+
+Plan = UploadPlan | Answer  # an answer: the request is wrong whoever sends it
+
+
+def plan_of(head: Head) -> Plan:
+    """What is to be done with a request; thought out once for each head."""
+    plan: Plan | None = head.plan
+    if plan is None:
+        plan = head.plan = _plan(head)
+    return plan
+
+
+def _plan(head: Head) -> Plan:
+    path = head.path
+    if not path or path[0] not in RESOURCES:
         return _NO_RESOURCE
-    if request.method != POST and request.method != PUT:
+    if head.method != POST and head.method != PUT:
         return _NO_METHOD
-    return None
-
-
-def read_upload(request: Request[Any], session: Session) -> UploadHead:
-    """What a request that `refuse_unheard` lets pass asks to be sent on, all but its payload.
-
-    Raises EventNotConfirmable, DeviceNotAuthenticated, TenantMissing, DeviceMissing or ForeignTenant.
-    """
-    path = request.path
-    kind = RESOURCES[path[0]]
-    if kind is MessageKind.EVENT and not request.is_confirmable:
-        raise EventNotConfirmable
-    tenant, device = _own(session) if request.method == POST else _addressed(path, session)
-    return UploadHead(
-        kind=kind,
-        tenant=tenant,
-        device=device,
-        qos=1 if request.is_confirmable else 0,
-        content_type=_content_type(request),
+    is_own = head.method == POST
+    upload = UploadHead(
+        kind=RESOURCES[path[0]],
+        tenant=None if is_own or len(path) < 2 else path[1] or None,
+        device=None if is_own or len(path) < 3 else path[2] or None,
+        qos=1 if head.is_confirmable else 0,
+        content_type=_content_type(head),
         orig_address="/" + "/".join(path),
     )
+    tells_time = SERVER_TIME in head.elective or _asks(head, "hono-time")
+    return UploadPlan(upload=upload, is_own=is_own, tells_time=tells_time)
 
 
-def accepted(request: Request[Any], clock: Clock) -> Answer:
-    """2.04, with the time in milliseconds since the epoch where the request asks for it."""
-    if SERVER_TIME in request.elective or _asks(request, "hono-time"):
-        return _ACCEPTED.with_option(SERVER_TIME, uint(milliseconds(clock.now())))
-    return _ACCEPTED
-
-
-def device_named(request: Request[Any]) -> str | None:
-    """The device a request says it is for; None for the sender itself."""
-    return request.path[2] if request.method == PUT and len(request.path) > 2 else None
-
-
-def _own(session: Session) -> tuple[None, None]:
-    if session.is_anonymous:
-        raise DeviceNotAuthenticated
-    return None, None
-
-
-def _addressed(path: tuple[str, ...], session: Session) -> tuple[str | None, str]:
-    """Tenant, None where left to the session, and device; more segments are swallowed."""
-    tenant = path[1] if len(path) > 1 else ""
-    device = path[2] if len(path) > 2 else ""
-    if session.is_anonymous:
-        if not tenant:
-            raise TenantMissing
-    elif tenant and device and tenant != session.tenant_id:
-        raise ForeignTenant
-    if not device:
-        raise DeviceMissing
-    return tenant or None, device
-
-
-def _content_type(request: Request[Any]) -> str | None:
-    if _asks(request, "empty"):
+def _content_type(head: Head) -> str | None:
+    if _asks(head, "empty"):
         return EMPTY_NOTIFICATION
-    return None if request.content_format is None else media_type(request.content_format)
+    return None if head.content_format is None else media_type(head.content_format)
 
 
-def _asks(request: Request[Any], name: str) -> bool:
+def _asks(head: Head, name: str) -> bool:
     """Whether the query has a parameter, whatever its value."""
-    for parameter in request.query:  # a loop: seldom entered, and then short
-        if parameter.partition("=")[0] == name:
-            return True
-    return False
+    return any(parameter.partition("=")[0] == name for parameter in head.query)

@@ -1,42 +1,34 @@
 """The CoAP adapter: associations of the edge in, uploads out, answers back.
 
-Owns what only a running loop can do: the decision who a peer is, once per association; requests that wait
-for it; one timer for everything that falls due. Leaves messages to wire/, paths to resources.py, codes to
+Owns what only a running loop can do: requests on their way to the uplink and back, one timer for everything that
+falls due, the end. Leaves messages to wire/, who a peer is to decisions.py, paths to resources.py, codes to
 refusals.py.
-
-A peer is admitted when its association opens, so that a new device is registered by connecting. A refusal
-is answered to each request until `refusal_lifetime_s` is over, and then looked into again; a peer that is
-not who it should be reads 4.01 once and is dropped. A decision may take `admission_deadline_s`: from then
-on, until it is there, requests are answered with 5.03; so they are where too many decisions are under way. A
-peer that leaves does not stop its admission: a device half registered is worse than a decision nobody needs.
 """
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Callable
 from functools import partial
 
-from adapters.admission.admission import Admission, Admitted
-from adapters.admission.evidence import Evidence
-from adapters.coap.conversation import ADAPTER, Conversation
-from adapters.coap.errors import AdapterBusy, AdmissionOverdue, AdmissionsFull
-from adapters.coap.refusals import RETRY_AFTER_S, answer_to
-from adapters.coap.resources import accepted, device_named, read_upload, refuse_unheard
-from adapters.coap.wire.deadlines import EqualDelays
-from adapters.coap.wire.endpoint import Effects, Endpoint, Request, Send
-from adapters.coap.wire.exchanges import WireLimits
+from adapters.admission.admission import Admission
+from adapters.coap.conversation import Conversation, Request
+from adapters.coap.decisions import Decisions
+from adapters.coap.errors import AdapterBusy
+from adapters.coap.refusals import answer_to
+from adapters.coap.resources import UploadPlan, plan_of
+from adapters.coap.wire.endpoint import Endpoint
+from adapters.coap.wire.exchanges import Line, WireLimits
 from adapters.coap.wire.numbers import spelled
 from adapters.coap.wire.request import Answer
 from adapters.edge.ports import Association
 from adapters.sessions.errors import ShuttingDown
-from adapters.sessions.session import Session, session_of
+from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
 from conf.coap import CoapSettings
 from kernel.clock import Clock
-from kernel.errors import TuhonoError, Unauthenticated, Unavailable
+from kernel.errors import TuhonoError, Unauthenticated
 from kernel.log import fields
 from kernel.meters import Count, Meters
 
@@ -58,12 +50,13 @@ class CoapAdapter:
         meters: Meters,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
-        self._admission = admission
-        self._sessions = sessions
+        self._waiting_per_peer_max = settings.waiting_per_peer_max
         self._uplink = uplink
         self._clock = clock
         self._meters = meters
+        self._decisions = Decisions(
+            settings=settings, admission=admission, sessions=sessions, clock=clock, decided=self._decided
+        )
         self._endpoint: Endpoint[Conversation] = Endpoint(
             limits=_wire_limits(settings),
             draw=draw,
@@ -74,10 +67,7 @@ class CoapAdapter:
         self._associations = meters.gauge("tuhono_coap_associations", "peers of the CoAP adapter")
         self._exchanges = meters.gauge("tuhono_coap_exchanges", "requests remembered to recognise a repetition")
         self._answers: dict[int, Count] = {}
-        self._conversations: dict[Association, Conversation] = {}
-        self._tasks: asyncio.TaskGroup | None = None
-        self._admissions = 0  # under way, for peers still here or not
-        self._undecided: EqualDelays[Conversation] = EqualDelays(delay_s=settings.admission_deadline_s)
+        self._lines: dict[Association, Line[Conversation]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._sweep_wait_max_s = min(settings.ack_delay_s or 1.0, 1.0)  # every other delay of the wire is longer
         self._is_draining = False
@@ -86,11 +76,8 @@ class CoapAdapter:
     async def run(self) -> None:
         """Own the decisions under way, until cancelled. Without it, peers are turned away."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                await asyncio.Event().wait()
+            await self._decisions.run()
         finally:
-            self._tasks = None
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -105,7 +92,7 @@ class CoapAdapter:
         except TimeoutError:
             unanswered, unacknowledged = self._endpoint.unanswered, self._endpoint.unacknowledged
             log.info("coap.drain-cut-short", extra=fields(unanswered=unanswered, unacknowledged=unacknowledged))
-        for association in list(self._conversations):
+        for association in list(self._lines):
             try:
                 association.close()
             except Exception:  # the others are to hear goodbye all the same
@@ -115,159 +102,111 @@ class CoapAdapter:
 
     def opened(self, association: Association) -> None:
         conversation = Conversation(association)
-        self._conversations[association] = conversation
+        self._lines[association] = self._endpoint.open(conversation)
         self._associations.add()
-        self._endpoint.open(conversation)
-        if self._tasks is None or self._is_draining:
+        if not self._decisions.is_open or self._is_draining:
             association.close()
         else:
-            self._begin_admission(conversation, self._tasks)
+            self._decisions.begin(conversation)
+            self._arm(self._clock.monotonic())
 
     def received(self, association: Association, datagram: bytes) -> None:
-        conversation = self._conversations.get(association)
-        if conversation is None:
+        line = self._lines.get(association)
+        if line is None:
             return
         now = self._clock.monotonic()
-        self._carry_out(self._endpoint.receive(conversation, datagram, now))
-        self._arm(now)
-        self._note_idle()
+        heard = self._endpoint.receive(line, datagram, now)
+        if isinstance(heard, bytes):
+            association.send(heard)
+        elif heard is not None:
+            if heard.replay:
+                association.send(heard.replay)
+            self._take(heard, line.key)
+        if self._timer is None:
+            self._arm(now)
+        if self._is_draining:
+            self._note_idle()
 
     def closed(self, association: Association) -> None:
-        conversation = self._conversations.pop(association, None)
-        if conversation is None:
+        line = self._lines.pop(association, None)
+        if line is None:
             return
-        conversation.is_closed = True
-        conversation.waiting.clear()
-        self._undecided.discard(conversation)
         self._associations.add(-1)
-        self._endpoint.close(conversation)
-        if conversation.session is not None:
-            self._sessions.remove(conversation.session)
+        self._endpoint.close(line)
+        self._decisions.forget(line.key)
         self._note_idle()
 
     # from requests to answers
 
     def sweep(self) -> None:
-        """Do what is due by now in the message layer; the adapter's own timer calls it."""
+        """Do what is due by now; the adapter's own timer calls it."""
         self._timer = None
         now = self._clock.monotonic()
-        self._carry_out(self._endpoint.due(now))
+        for conversation, datagram in self._endpoint.due(now):
+            conversation.association.send(datagram)
         self._exchanges.total = self._endpoint.remembered
-        for conversation in self._undecided.take_due(now):
-            self._put_off(conversation)
+        self._decisions.put_off(now)
         self._arm(now)
         self._note_idle()
 
-    def _carry_out(self, effects: Effects[Conversation]) -> None:
-        for effect in effects:
-            if isinstance(effect, Send):
-                effect.key.association.send(effect.datagram)
-            else:
-                self._take(effect)
-
-    def _take(self, request: Request[Conversation]) -> None:
-        conversation = request.exchange.line.key
-        unheard = refuse_unheard(request)
-        if unheard is not None:
-            self._answer(request, unheard)
+    def _take(self, request: Request, conversation: Conversation) -> None:
+        plan = plan_of(request.head)
+        if isinstance(plan, Answer):
+            self._answer(request, plan)
         elif self._is_draining:
             self._answer(request, answer_to(ShuttingDown()))
         elif conversation.session is not None:
-            self._submit(request, conversation.session)
-        elif conversation.refusal is not None and self._clock.monotonic() < conversation.refused_until:
-            self._tell_refusal(conversation, conversation.refusal, [request])
-        elif self._tasks is None or len(conversation.waiting) >= self._settings.waiting_per_peer_max:
+            self._submit(request, plan, conversation.session)
+        elif self._decisions.stands(conversation):
+            self._tell_refusal(conversation, [request])
+        elif not self._decisions.is_open or len(conversation.waiting) >= self._waiting_per_peer_max:
             self._answer(request, answer_to(AdapterBusy()))
         else:
             conversation.waiting.append(request)
-            self._begin_admission(conversation, self._tasks)
+            self._decisions.begin(conversation)
 
-    def _submit(self, request: Request[Conversation], session: Session) -> None:
+    def _submit(self, request: Request, plan: UploadPlan, session: Session) -> None:
         try:
-            head = read_upload(request, session)
-            self._uplink.submit(session, head, [request.payload], partial(self._done, request))
+            plan.require(session)
+            self._uplink.submit(session, plan.upload, [request.payload], partial(self._done, request, plan))
         except TuhonoError as refusal:
             self._answer(request, answer_to(refusal))
         except Exception:
             log.exception("coap.request-failed", extra=fields(remote=session.remote))
             self._answer(request, answer_to(TuhonoError()))
 
-    def _done(self, request: Request[Conversation], refusal: TuhonoError | None) -> None:
-        self._answer(request, accepted(request, self._clock) if refusal is None else answer_to(refusal))
+    def _done(self, request: Request, plan: UploadPlan, refusal: TuhonoError | None) -> None:
+        self._answer(request, plan.accepted(self._clock) if refusal is None else answer_to(refusal))
 
-    def _answer(self, request: Request[Conversation], answer: Answer) -> None:
+    def _answer(self, request: Request, answer: Answer) -> None:
         now = self._clock.monotonic()
-        effects = self._endpoint.answer(request.exchange, answer, now)
-        if effects:
-            self._carry_out(effects)
-            self._arm(now)
-        self._note_idle()
+        datagram = self._endpoint.answer(request, answer, now)
+        if datagram is not None:
+            request.line.key.association.send(datagram)
+            if self._timer is None:
+                self._arm(now)
+        if self._is_draining:
+            self._note_idle()
 
-    # who a peer is
-
-    def _begin_admission(self, conversation: Conversation, tasks: asyncio.TaskGroup) -> None:
-        if conversation.is_being_admitted:
+    def _decided(self, conversation: Conversation) -> None:
+        """The peer's requests need wait no longer."""
+        requests = conversation.take_waiting()
+        session = conversation.session
+        if session is None:
+            self._tell_refusal(conversation, requests)
             return
-        if self._admissions >= self._settings.admissions_max:
-            self._refuse(conversation, AdmissionsFull())
-            return
-        conversation.is_being_admitted = True
-        self._admissions += 1
-        now = self._clock.monotonic()
-        self._undecided.add(conversation, now)
-        tasks.create_task(self._admit(conversation))
-        self._arm(now)
-
-    async def _admit(self, conversation: Conversation) -> None:
-        peer = conversation.association.peer
-        try:
-            admitted = await self._admission.admit(Evidence(adapter=ADAPTER, peer=peer))
-        except TuhonoError as refusal:
-            self._refuse(conversation, refusal)
-        except Exception:
-            log.exception("coap.admission-failed", extra=fields(remote=str(peer.address)))
-            self._refuse(conversation, TuhonoError())
-        else:
-            self._accept(conversation, admitted)
-        finally:
-            self._admissions -= 1
-
-    def _put_off(self, conversation: Conversation) -> None:
-        """The decision takes too long: until it is there, requests are told to come again."""
-        conversation.refusal = AdmissionOverdue()
-        conversation.refused_until = math.inf
-        self._tell_refusal(conversation, conversation.refusal, conversation.take_waiting())
-
-    def _accept(self, conversation: Conversation, admitted: Admitted | None) -> None:
-        self._note_decided(conversation)
-        if conversation.is_closed:
-            return
-        association = conversation.association
-        session = session_of(admitted, adapter=ADAPTER, remote=str(association.peer.address))
-        session.end = lambda _: association.close()  # there is no word CoAP could say unasked
-        conversation.session = session
-        self._sessions.add(session)
-        for request in conversation.take_waiting():
-            self._submit(request, session)
-
-    def _note_decided(self, conversation: Conversation) -> None:
-        conversation.is_being_admitted = False
-        self._undecided.discard(conversation)
-
-    def _refuse(self, conversation: Conversation, refusal: TuhonoError) -> None:
-        self._note_decided(conversation)
-        if conversation.is_closed:
-            return
-        lifetime_s = RETRY_AFTER_S if isinstance(refusal, Unavailable) else self._settings.refusal_lifetime_s
-        conversation.refusal = refusal
-        conversation.refused_until = self._clock.monotonic() + lifetime_s
-        self._tell_refusal(conversation, refusal, conversation.take_waiting())
-
-    def _tell_refusal(
-        self, conversation: Conversation, refusal: TuhonoError, requests: list[Request[Conversation]]
-    ) -> None:
         for request in requests:
-            self._answer(request, answer_to(self._uplink.refusal_of(refusal, device_named(request))))
+            plan = plan_of(request.head)
+            assert isinstance(plan, UploadPlan)  # others do not wait
+            self._submit(request, plan, session)
+
+    def _tell_refusal(self, conversation: Conversation, requests: list[Request]) -> None:
+        refusal = conversation.refusal
+        assert refusal is not None
+        for request in requests:
+            plan = plan_of(request.head)
+            addressed = plan.upload.device if isinstance(plan, UploadPlan) else None
+            self._answer(request, answer_to(self._uplink.refusal_of(refusal, addressed)))
         if requests and isinstance(refusal, Unauthenticated):
             conversation.association.close()
 
@@ -280,7 +219,7 @@ class CoapAdapter:
         """
         if self._timer is not None:
             return
-        moments = (self._endpoint.next_due(), self._undecided.next_due)
+        moments = (self._endpoint.next_due(), self._decisions.next_due)
         due = min((moment for moment in moments if moment is not None), default=None)
         if due is not None:
             wait_s = max(SWEEP_SPACING_S, min(due - now, self._sweep_wait_max_s))
@@ -295,7 +234,7 @@ class CoapAdapter:
         if meter is None:
             meter = self._meters.counter("tuhono_coap_answers", "answers given, by code", code=spelled(code))
             self._answers[code] = meter
-        meter.add()
+        meter.total += 1
 
 
 def _wire_limits(settings: CoapSettings) -> WireLimits:

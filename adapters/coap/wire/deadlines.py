@@ -11,40 +11,34 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class EqualDelays(Generic[T]):
-    """Things that each fall due the same time after they were added, so that the oldest is always next."""
+class EqualDelays(OrderedDict[T, float]):
+    """Things and the moment each falls due, the same time after it was added, so that the oldest is always next.
+
+    A dict, because each message adds one and takes it out again: `delays[thing] = now + delays.delay_s` for one that
+    is not here, and `delays.pop(thing, None)`, take 50 ns each.
+    """
 
     def __init__(self, *, delay_s: float) -> None:
-        self._delay_s = delay_s
-        self._due: OrderedDict[T, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._due)
+        super().__init__()
+        self.delay_s = delay_s
 
     @property
     def next_due(self) -> float | None:
-        for due in self._due.values():
+        for due in self.values():
             return due
         return None
 
-    def add(self, thing: T, now: float) -> None:
-        """Start the delay of a thing that is not here."""
-        self._due[thing] = now + self._delay_s
-
-    def discard(self, thing: T) -> None:
-        self._due.pop(thing, None)
-
     def take_oldest(self) -> T:
         """Raises KeyError when there is none."""
-        return self._due.popitem(last=False)[0]
+        return self.popitem(last=False)[0]
 
     def take_due(self, now: float) -> Iterator[T]:
         """Those whose delay is over, oldest first; each is gone from here when it is given out."""
-        while self._due:
-            thing, due = next(iter(self._due.items()))
+        while self:
+            thing, due = next(iter(self.items()))
             if due > now:
                 return
-            del self._due[thing]
+            del self[thing]
             yield thing
 
 

@@ -5,12 +5,18 @@ out is never forgotten to make room; where only such ones are left, a new reques
 """
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from adapters.coap.wire.deadlines import EqualDelays
-from adapters.coap.wire.request import Block
+from adapters.coap.wire.heads import UNREAD, Head
 
 K = TypeVar("K")
+
+# how far an exchange is
+OPEN: Final = 0
+ACKNOWLEDGED: Final = 1  # by an empty ACK, ahead of the answer
+ANSWERED: Final = 2  # on its own, and that is sent again until the peer says that it has it
+SETTLED: Final = 3  # nothing more will be sent of our own accord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,10 @@ class Line(Generic[K]):
     exchanges: "dict[int, Exchange[K]]" = field(default_factory=dict)  # by the peer's message id
     sent: "dict[int, Separate[K]]" = field(default_factory=dict)  # by our message id, not yet acknowledged
     is_open: bool = True
+    head: Head | None = None  # of the last request, and how one that says the same begins:
+    lead: bytes = b""  # version, type and token length; code
+    start: int = 0  # of the options
+    end: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -53,10 +63,9 @@ class Exchange(Generic[K]):
     message_id: int
     is_confirmable: bool
     token: bytes
-    block1: Block | None = None  # to be repeated in the answer
-    is_acknowledged: bool = False  # by an empty ACK, ahead of the answer
-    is_answered: bool = False
-    is_settled: bool = False  # nothing more will be sent of our own accord
+    head: Head = UNREAD
+    payload: bytes = b""
+    stage: int = OPEN
     replay: bytes = b""
 
 
@@ -77,6 +86,7 @@ class ExchangeMemory(Generic[K]):
     def __init__(self, limits: WireLimits) -> None:
         self._per_peer_max = limits.exchanges_per_peer_max
         self._max = limits.exchanges_max
+        self._lifetime_s = limits.exchange_lifetime_s
         self._settled: EqualDelays[Exchange[K]] = EqualDelays(delay_s=limits.exchange_lifetime_s)
         self.unsettled = 0
 
@@ -87,25 +97,28 @@ class ExchangeMemory(Generic[K]):
     def next_due(self) -> float | None:
         return self._settled.next_due
 
-    def open(self, line: Line[K], message_id: int, *, is_confirmable: bool, token: bytes) -> Exchange[K] | None:
+    def open(
+        self, line: Line[K], message_id: int, is_confirmable: bool, token: bytes, head: Head, payload: bytes
+    ) -> Exchange[K] | None:
         """A new exchange, or None where no room can be made for one."""
-        if len(line.exchanges) >= self._per_peer_max and not self._forget_one_of(line):
+        exchanges, settled = line.exchanges, self._settled
+        if len(exchanges) >= self._per_peer_max and not self._forget_one_of(line):
             return None
-        if len(self) >= self._max:
-            if not len(self._settled):
+        if len(settled) + self.unsettled >= self._max:
+            if not settled:
                 return None
-            self._drop(self._settled.take_oldest())
-        exchange = Exchange(line, message_id, is_confirmable, token)
-        line.exchanges[message_id] = exchange
+            self._drop(settled.take_oldest())
+        exchange = exchanges[message_id] = Exchange(line, message_id, is_confirmable, token, head, payload)
         self.unsettled += 1
         return exchange
 
     def settle(self, exchange: Exchange[K], now: float) -> None:
         """From here on the exchange lives for its lifetime, or until its room is needed."""
-        exchange.is_settled = True
-        exchange.token = b""
+        exchange.stage = SETTLED
+        exchange.head = UNREAD
+        exchange.token = exchange.payload = b""
         self.unsettled -= 1
-        self._settled.add(exchange, now)
+        self._settled[exchange] = now + self._lifetime_s
 
     def expire(self, now: float) -> None:
         for exchange in self._settled.take_due(now):
@@ -113,16 +126,16 @@ class ExchangeMemory(Generic[K]):
 
     def forget_all_of(self, line: Line[K]) -> None:
         for exchange in line.exchanges.values():
-            if exchange.is_settled:
-                self._settled.discard(exchange)
+            if exchange.stage == SETTLED:
+                self._settled.pop(exchange, None)
             else:
                 self.unsettled -= 1
         line.exchanges.clear()
 
     def _forget_one_of(self, line: Line[K]) -> bool:
         for exchange in line.exchanges.values():
-            if exchange.is_settled:
-                self._settled.discard(exchange)
+            if exchange.stage == SETTLED:
+                self._settled.pop(exchange, None)
                 self._drop(exchange)
                 return True
         return False

@@ -10,6 +10,7 @@ message.
 """
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import NamedTuple
 
 from adapters.coap.wire.numbers import OPTION_NUMBER_MAX, TOKEN_MAX_BYTES
@@ -17,6 +18,7 @@ from adapters.coap.wire.numbers import OPTION_NUMBER_MAX, TOKEN_MAX_BYTES
 Option = tuple[int, bytes]
 HEADER_BYTES = 4
 VERSION = 1
+_pack_header = Struct(">BBH").pack
 PAYLOAD_MARKER = 0xFF
 OPTIONS_MAX = 64  # of one message; a request a device means has a dozen
 
@@ -103,7 +105,7 @@ def render(
     type_: int, code: int, message_id: int, token: bytes = b"", options: Sequence[Option] = (), payload: bytes = b""
 ) -> bytes:
     """The bytes of a message. `options` must be in ascending order of their numbers."""
-    head = bytes((VERSION << 6 | type_ << 4 | len(token), code, message_id >> 8, message_id & 0xFF)) + token
+    head = _pack_header(VERSION << 6 | type_ << 4 | len(token), code, message_id) + token
     if not options and not payload:
         return head
     parts = [head]

@@ -81,13 +81,13 @@ class Uploads(Generic[K]):
 
     def forget_all_of(self, line: Line[K]) -> None:
         for unfinished in self._bodies.pop(line, {}).values():
-            self._idle.discard(unfinished)
+            self._idle.pop(unfinished, None)
 
     def _resume(self, line: Line[K], key: UploadKey, block: Block) -> _Unfinished[K] | None:
         """The body this block goes on with, taken out of here: only a block that fits puts it back."""
         unfinished = self._bodies.get(line, {}).get(key)
         if unfinished is not None:
-            self._idle.discard(unfinished)
+            self._idle.pop(unfinished, None)
             self._drop(unfinished)
         if block.number == 0:
             return _Unfinished(line, key)
@@ -99,12 +99,12 @@ class Uploads(Generic[K]):
         bodies = self._bodies.setdefault(unfinished.line, {})
         if len(bodies) >= self._per_peer_max:
             oldest = next(iter(bodies.values()))
-            self._idle.discard(oldest)
+            self._idle.pop(oldest, None)
             self._drop(oldest)
         elif len(self._idle) >= self._max:
             self._drop(self._idle.take_oldest())
         self._bodies.setdefault(unfinished.line, {})[unfinished.key] = unfinished
-        self._idle.add(unfinished, now)
+        self._idle[unfinished] = now + self._idle.delay_s
 
     def _drop(self, unfinished: _Unfinished[K]) -> None:
         bodies = self._bodies[unfinished.line]

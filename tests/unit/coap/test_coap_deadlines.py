@@ -7,11 +7,10 @@ from adapters.coap.wire.deadlines import Agenda, EqualDelays
 
 def test_equal_delays_are_given_out_oldest_first_and_once() -> None:
     delays: EqualDelays[str] = EqualDelays(delay_s=2.0)
-    delays.add("a", 0.0)
-    delays.add("b", 1.0)
-    delays.add("c", 1.5)
-    delays.discard("b")
-    delays.discard("never there")
+    for thing, now in {"a": 0.0, "b": 1.0, "c": 1.5}.items():
+        delays[thing] = now + delays.delay_s
+    delays.pop("b", None)
+    delays.pop("never there", None)
     assert delays.next_due == 2.0
     assert list(delays.take_due(1.9)) == []
     assert list(delays.take_due(3.5)) == ["a", "c"]
@@ -21,7 +20,7 @@ def test_equal_delays_are_given_out_oldest_first_and_once() -> None:
 
 def test_the_oldest_can_be_taken_early() -> None:
     delays: EqualDelays[str] = EqualDelays(delay_s=2.0)
-    delays.add("a", 0.0)
+    delays["a"] = 2.0
     assert delays.take_oldest() == "a"
     with pytest.raises(KeyError):
         delays.take_oldest()

@@ -1,7 +1,5 @@
 """Paths, methods and queries of hono-adapters 3.1 and 3.2."""
 
-from typing import Any
-
 import pytest
 
 from adapters.coap.errors import (
@@ -11,12 +9,13 @@ from adapters.coap.errors import (
     ForeignTenant,
     TenantMissing,
 )
-from adapters.coap.resources import SERVER_TIME, accepted, read_upload, refuse_unheard
-from adapters.coap.wire.endpoint import Request
-from adapters.coap.wire.exchanges import Exchange, Line
-from adapters.coap.wire.numbers import DELETE, GET, POST, PUT, spelled
-from adapters.coap.wire.request import Answer
+from adapters.coap.resources import SERVER_TIME, UploadPlan, plan_of
+from adapters.coap.wire.heads import Head
+from adapters.coap.wire.message import Message
+from adapters.coap.wire.numbers import CON, DELETE, GET, NON, POST, PUT, spelled
+from adapters.coap.wire.request import Answer, Asked
 from adapters.sessions.session import Session
+from adapters.sessions.uplink import UploadHead
 from kernel.clock import ManualClock
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
@@ -35,11 +34,23 @@ def asking(
     query: tuple[str, ...] = (),
     content_format: int | None = None,
     elective: frozenset[int] = frozenset(),
-    payload: bytes = b"21.5",
-) -> Request[Any]:
-    exchange: Exchange[str] = Exchange(Line("peer", 0), 1, is_confirmable, b"")
+) -> Head:
+    message = Message(CON if is_confirmable else NON, method, 1, b"", (), b"21.5")
     segments = tuple(path.split("/")[1:]) if path != "/" else ()
-    return Request(exchange, method, is_confirmable, segments, query, content_format, elective, payload)
+    return Head(message, Asked(segments, query, content_format, None, elective), b"")
+
+
+def upload_plan(head: Head) -> UploadPlan:
+    plan = plan_of(head)
+    assert isinstance(plan, UploadPlan)
+    return plan
+
+
+def read_upload(head: Head, session: Session) -> UploadHead:
+    """What is sent on where the session may."""
+    plan = upload_plan(head)
+    plan.require(session)
+    return plan.upload
 
 
 @pytest.mark.parametrize(
@@ -69,7 +80,7 @@ def test_a_put_may_leave_the_tenant_to_the_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "session", "refusal", "text"),
+    ("head", "session", "refusal", "text"),
     [
         (asking("/t"), ANYONE, DeviceNotAuthenticated, "DTLS session does not contain authenticated Device"),
         (asking("/t", method=PUT), PUMP, DeviceMissing, "request URI must contain device ID"),
@@ -92,10 +103,10 @@ def test_a_put_may_leave_the_tenant_to_the_session() -> None:
     ],
 )
 def test_what_is_missing_or_not_allowed_is_named(
-    request_: Request[Any], session: Session, refusal: type[TuhonoError], text: str
+    head: Head, session: Session, refusal: type[TuhonoError], text: str
 ) -> None:
     with pytest.raises(refusal):
-        read_upload(request_, session)
+        read_upload(head, session)
     assert refusal.told == text
 
 
@@ -122,7 +133,7 @@ def test_the_content_format_becomes_a_media_type(content_format: int | None, nam
 
 @pytest.mark.parametrize("parameter", ["empty", "empty=", "empty=true"])
 def test_empty_in_the_query_makes_it_an_empty_notification(parameter: str) -> None:
-    upload = read_upload(asking("/e", query=("x=1", parameter), content_format=50, payload=b""), PUMP)
+    upload = read_upload(asking("/e", query=("x=1", parameter), content_format=50), PUMP)
     assert upload.content_type == EMPTY_NOTIFICATION
 
 
@@ -137,32 +148,37 @@ def test_the_query_is_no_part_of_the_address() -> None:
 @pytest.mark.parametrize("path", ["/", "/.well-known/core", "/telemetryx", "/cr/id", "//t"])
 @pytest.mark.parametrize("method", [GET, POST, PUT])
 def test_any_other_resource_is_not_found_and_nothing_is_said_of_it(path: str, method: int) -> None:
-    answer = refuse_unheard(asking(path, method=method))
+    answer = plan_of(asking(path, method=method))
     assert answer == Answer(0x84)
     assert spelled(answer.code) == "4.04"
 
 
 @pytest.mark.parametrize("method", [GET, DELETE, 5, 31])
 def test_other_methods_are_not_allowed(method: int) -> None:
-    answer = refuse_unheard(asking("/t", method=method))
-    assert answer is not None and spelled(answer.code) == "4.05"
+    answer = plan_of(asking("/t", method=method))
+    assert isinstance(answer, Answer) and spelled(answer.code) == "4.05"
 
 
 @pytest.mark.parametrize("method", [POST, PUT])
 def test_an_upload_is_looked_into(method: int) -> None:
-    assert refuse_unheard(asking("/e", method=method)) is None
+    assert isinstance(plan_of(asking("/e", method=method)), UploadPlan)
+
+
+def test_what_a_head_asks_for_is_thought_out_once_so_that_its_address_is_known_again() -> None:
+    head = asking("/e")
+    assert upload_plan(head).upload is upload_plan(head).upload
 
 
 @pytest.mark.parametrize(
-    "request_",
+    "head",
     [
         asking("/t", elective=frozenset({SERVER_TIME})),
         asking("/t", query=("hono-time",)),
         asking("/t", query=("hono-time=1",)),
     ],
 )
-def test_the_time_is_told_where_asked_for(request_: Request[Any]) -> None:
-    answer = accepted(request_, ManualClock())
+def test_the_time_is_told_where_asked_for(head: Head) -> None:
+    answer = upload_plan(head).accepted(ManualClock())
     assert spelled(answer.code) == "2.04"
     ((number, value),) = answer.options
     assert number == 65_000
@@ -170,4 +186,4 @@ def test_the_time_is_told_where_asked_for(request_: Request[Any]) -> None:
 
 
 def test_the_time_is_not_told_where_not_asked_for() -> None:
-    assert accepted(asking("/t", query=("time",)), ManualClock()) == Answer(0x44)
+    assert upload_plan(asking("/t", query=("time",))).accepted(ManualClock()) == Answer(0x44)

@@ -248,7 +248,7 @@ async def test_a_defect_in_admission_is_internal_and_spares_the_others(caplog: p
         for association in (first, second):
             association.says(POST_T)
         assert (codes(first), codes(second)) == (["5.00"], ["2.04"])
-        assert "coap.admission-failed" in caplog.text
+        assert "admission.failed" in caplog.text
 
 
 async def test_peers_that_leave_undecided_do_not_add_up() -> None:
@@ -279,6 +279,34 @@ async def test_beyond_the_bound_of_decisions_a_peer_is_told_to_come_again_and_ma
         await settled()
         assert codes(second) == ["2.04"]
         assert not second.is_closed
+
+
+async def test_requests_that_waited_spare_the_others_where_they_cannot_be_answered(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: bytes) -> None:
+        raise OSError("no way out")
+
+    async with Stage(TenantDisabled("acme"), DEVICE).running() as stage:
+        stage.admission.gate.clear()
+        first, second = stage.connect(port=1), stage.connect(port=2)
+        for association in (first, second):
+            association.says(POST_T)
+        monkeypatch.setattr(first, "send", broken)
+        stage.admission.gate.set()
+        await settled()
+        assert codes(second) == ["2.04"]
+        assert "coap.decision-failed" in caplog.text
+
+
+async def test_requests_to_one_address_share_their_upload_head_whoever_sends_them() -> None:
+    async with Stage().running() as stage:
+        associations = [await stage.connected(port=port) for port in (1, 2)]
+        for association in associations:
+            for message_id in (1, 2):
+                association.says(request("/t", message_id=message_id, payload=b"21.5"))
+        first, *others = [upload.head for upload in stage.uplink.uploads]
+        assert len(others) == 3 and all(other is first for other in others)
 
 
 async def test_a_decision_that_takes_too_long_is_not_waited_for_but_counts_when_it_comes() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.coap.wire.endpoint import Endpoint, Request, Send
-from adapters.coap.wire.exchanges import WireLimits
+from adapters.coap.wire.endpoint import Endpoint
+from adapters.coap.wire.exchanges import Exchange, Line, WireLimits
 from adapters.coap.wire.numbers import BLOCK1, BLOCK2, CHANGED, NON, SIZE1
 from adapters.coap.wire.request import Answer, Block
 from adapters.coap.wire.uploads import upload_key
@@ -24,6 +24,7 @@ class Sender:
             repetitions=Count(),
             rejections=Count(),
         )
+        self._lines: dict[str, Line[str]] = {}
         self._message_id = 0
 
     def block(
@@ -36,9 +37,9 @@ class Sender:
         now: float = 0.0,
         type_: int = 0,
         options: Sequence[tuple[int, bytes]] = (),
-    ) -> Reading | Request[str]:
-        if key not in self.endpoint._lines:
-            self.endpoint.open(key)
+    ) -> Reading | Exchange[str]:
+        if key not in self._lines:
+            self._lines[key] = self.endpoint.open(key)
         self._message_id += 1
         raw = request(
             path,
@@ -47,17 +48,18 @@ class Sender:
             options=[(BLOCK1, block.rendered()), *options],
             payload=payload,
         )
-        (effect,) = self.endpoint.receive(key, raw, now)
-        return Reading(effect.datagram) if isinstance(effect, Send) else effect
+        heard = self.endpoint.receive(self._lines[key], raw, now)
+        assert heard is not None
+        return Reading(heard) if isinstance(heard, bytes) else heard
 
 
-def answered(outcome: Reading | Request[str]) -> str:
+def answered(outcome: Reading | Exchange[str]) -> str:
     assert isinstance(outcome, Reading)
     return outcome.spelled
 
 
-def body(outcome: Reading | Request[str]) -> bytes:
-    assert isinstance(outcome, Request)
+def body(outcome: Reading | Exchange[str]) -> bytes:
+    assert isinstance(outcome, Exchange)
     return outcome.payload
 
 
@@ -66,13 +68,13 @@ def test_blocks_become_one_body_and_each_is_confirmed_with_its_number() -> None:
     first = sender.block(Block(0, True, 0), b"a" * 16)
     second = sender.block(Block(1, True, 0), b"b" * 16)
     last = sender.block(Block(2, False, 0), b"c")
-    assert isinstance(first, Reading) and isinstance(second, Reading) and isinstance(last, Request)
+    assert isinstance(first, Reading) and isinstance(second, Reading) and isinstance(last, Exchange)
     assert (first.spelled, first.option(BLOCK1)) == ("2.31", b"\x08")
     assert (second.spelled, second.option(BLOCK1)) == ("2.31", b"\x18")
     assert last.payload == b"a" * 16 + b"b" * 16 + b"c"
-    (answer,) = sender.endpoint.answer(last.exchange, Answer(CHANGED), 0.0)
-    assert isinstance(answer, Send)
-    assert Reading(answer.datagram).options == [(BLOCK1, b"\x20")]
+    answer = sender.endpoint.answer(last, Answer(CHANGED), 0.0)
+    assert answer is not None
+    assert Reading(answer).options == [(BLOCK1, b"\x20")]
     assert sender.endpoint.unfinished_bodies == 0
 
 
