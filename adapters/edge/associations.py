@@ -6,7 +6,8 @@ The handler hears `closed` once. For a close of its own it hears it from the loo
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from OpenSSL import SSL
 
@@ -23,6 +24,14 @@ from kernel.log import fields
 log = logging.getLogger(__name__)
 
 
+class Unwrapped(NamedTuple):
+    """What came of a datagram that held anything but one payload."""
+
+    payloads: Sequence[bytes]
+    reply: bytes  # to be sent back
+    is_there: bool  # whether the peer still is
+
+
 class Line(Protocol):
     """How datagrams of one association are wrapped and unwrapped."""
 
@@ -30,8 +39,8 @@ class Line(Protocol):
         """What goes on the wire; None where it cannot be sent."""
         ...
 
-    def unwrap(self, datagram: bytes) -> tuple[list[bytes], bytes, bool]:
-        """The payloads inside, what must be sent in reply, and whether the peer is still there."""
+    def unwrap(self, datagram: bytes) -> bytes | Unwrapped:
+        """The payload inside, where there is just one and nothing else to be done, as nearly always."""
         ...
 
     def goodbye(self) -> bytes: ...
@@ -45,8 +54,8 @@ class PlainLine:
     def wrap(self, datagram: bytes) -> bytes | None:
         return datagram
 
-    def unwrap(self, datagram: bytes) -> tuple[list[bytes], bytes, bool]:
-        return [datagram], b"", True
+    def unwrap(self, datagram: bytes) -> bytes:
+        return datagram
 
     def goodbye(self) -> bytes:
         return b""
@@ -66,12 +75,12 @@ class DtlsLine:
             return None
         return engine.take_output(self._connection)
 
-    def unwrap(self, datagram: bytes) -> tuple[list[bytes], bytes, bool]:
+    def unwrap(self, datagram: bytes) -> bytes | Unwrapped:
         connection = self._connection
         engine.feed(connection, datagram)
         count, payload = engine.read_record(connection)
-        if count > 0 and len(datagram) == HEADER_BYTES + int.from_bytes(datagram[11:13], "big"):
-            return [payload], b"", True  # one record, as nearly always: no need to ask for a second
+        if count > 0 and len(datagram) == HEADER_BYTES + (datagram[11] << 8 | datagram[12]):
+            return payload  # of the only record: no need to ask for a second
         payloads = []
         while count > 0:
             payloads.append(payload)
@@ -79,8 +88,8 @@ class DtlsLine:
         is_there = engine.outcome_of(connection, count) is Outcome.WANT_READ
         engine.forget_errors()
         if datagram[0] == ContentType.APPLICATION_DATA and is_there:
-            return payloads, b"", True
-        return payloads, engine.take_output(connection), is_there  # our last flight again, where it was lost
+            return Unwrapped(payloads, b"", True)
+        return Unwrapped(payloads, engine.take_output(connection), is_there)  # our last flight again, where it was lost
 
     def goodbye(self) -> bytes:
         engine.say_goodbye(self._connection)
@@ -90,18 +99,27 @@ class DtlsLine:
 class DatagramAssociation:
     """Implements `Association`."""
 
-    __slots__ = ("__weakref__", "_owner", "line", "peer", "raw", "tag")
+    __slots__ = ("__weakref__", "_owner", "_transmit", "line", "peer", "raw", "tag")
 
-    def __init__(self, *, peer: Peer, raw: RawAddress, line: Line, tag: bytes, owner: "Associations") -> None:
+    def __init__(
+        self, *, peer: Peer, raw: RawAddress, line: Line, tag: bytes, owner: "Associations", transmit: Send
+    ) -> None:
         self.peer = peer
         self.raw = raw
         self.line: Line | None = line  # None: closed
         self.tag = tag  # DTLS: the client random of the hello that led here
         self._owner = owner
+        self._transmit = transmit
 
     def send(self, datagram: bytes) -> None:
-        if self.line is not None:
-            self._owner.send(self, self.line, datagram)
+        line = self.line
+        if line is None:
+            return
+        wrapped = line.wrap(datagram)
+        if wrapped is None:
+            log.warning("datagram.unsendable", extra=fields(remote=str(self.peer.address), bytes=len(datagram)))
+        else:
+            self._transmit(wrapped, self.raw)
 
     def close(self) -> None:
         self._owner.close_one(self)
@@ -119,13 +137,11 @@ class Associations:
         self._mtu_bytes = mtu_bytes
         self._peers_max = peers_max
         self._present: dict[RawAddress, DatagramAssociation] = {}
+        self.find = self._present.get  # a method of the dict itself: asked for every datagram
         self._idle: Deadlines[DatagramAssociation] = Deadlines(after_s=idle_s)
 
     def __len__(self) -> int:
         return len(self._present)
-
-    def find(self, raw: RawAddress) -> DatagramAssociation | None:
-        return self._present.get(raw)
 
     def open(self, *, peer: Peer, raw: RawAddress, line: Line, tag: bytes = b"") -> DatagramAssociation:
         """Take a peer in. One of the same address is replaced, without a goodbye: its successor would read it."""
@@ -135,7 +151,7 @@ class Associations:
             self._tell_closed(replaced)
         elif len(self._present) >= self._peers_max and (idle := self._idle.oldest()) is not None:
             self._dismiss(idle)
-        association = DatagramAssociation(peer=peer, raw=raw, line=line, tag=tag, owner=self)
+        association = DatagramAssociation(peer=peer, raw=raw, line=line, tag=tag, owner=self, transmit=self._send)
         self._present[raw] = association
         self._idle.touch(association, self._clock.monotonic())
         try:
@@ -149,27 +165,25 @@ class Associations:
         line = association.line
         if line is None:
             return
-        payloads, reply, is_there = line.unwrap(datagram)
-        if payloads:
-            self._idle.touch(association, self._clock.monotonic())
-        for payload in payloads:
+        unwrapped = line.unwrap(datagram)
+        if isinstance(unwrapped, bytes):
+            self._deliver(association, unwrapped)
+            return
+        for payload in unwrapped.payloads:
             if association.line is None:
                 return
-            try:
-                self._handler.received(association, payload)
-            except Exception as fault:
-                self._drop_defective(association, fault)
-        if reply:
-            self._transmit(reply, association.raw)
-        if not is_there:
+            self._deliver(association, payload)
+        if unwrapped.reply:
+            self._transmit(unwrapped.reply, association.raw)
+        if not unwrapped.is_there:
             self._dismiss(association)
 
-    def send(self, association: DatagramAssociation, line: Line, datagram: bytes) -> None:
-        wrapped = line.wrap(datagram)
-        if wrapped is None:
-            log.warning("datagram.unsendable", extra=fields(remote=str(association.peer.address), bytes=len(datagram)))
-            return
-        self._send(wrapped, association.raw)
+    def _deliver(self, association: DatagramAssociation, payload: bytes) -> None:
+        self._idle.touch(association, self._clock.monotonic())
+        try:
+            self._handler.received(association, payload)
+        except Exception as fault:
+            self._drop_defective(association, fault)
 
     def close_one(self, association: DatagramAssociation) -> None:
         """At the handler's own wish."""

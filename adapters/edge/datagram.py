@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _DATAGRAMS_PER_TURN = 64
 _DATAGRAM_MAX_BYTES = 65_535
+_APPLICATION_DATA = int(ContentType.APPLICATION_DATA)  # compared for every datagram
 
 
 class Peers(Protocol):
@@ -94,7 +95,7 @@ class DtlsPeers:
         if not is_record(datagram):
             return
         association = self._associations.find(raw)
-        if association is not None and datagram[0] == ContentType.APPLICATION_DATA:
+        if association is not None and datagram[0] == _APPLICATION_DATA:
             self._associations.receive(association, datagram)
             return
         random = hello_random(datagram)
