@@ -6,22 +6,20 @@ when full, the one silent longest makes room. If none of them has been silent fo
 idle: then accepting waits instead, and nobody is refused for being many.
 """
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from OpenSSL import SSL
-
 from adapters.edge import engine
 from adapters.edge.deadlines import Deadlines
-from adapters.edge.engine import Outcome
+from adapters.edge.engine import Outcome, TlsConnection
 from adapters.edge.farewells import Farewells
 from adapters.edge.gate import Inquiry
-from adapters.edge.lines import RecordCount, TlsLine
+from adapters.edge.lines import TlsLine, records_counted
 from adapters.edge.peer import Address, Peer
+from adapters.edge.poller import READABLE, WRITABLE, Poller
 from adapters.edge.security import Security, peer_of
 from adapters.edge.tls import Transport
 from adapters.edge.turns import SILENCE_S, Turns
@@ -32,7 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class Established(Protocol):
-    """Takes a socket over once its handshake is done; `unsent` is to be sent before anything else."""
+    """Takes a socket over once its handshake is done; `unsent` is to be sent before anything else.
+
+    The poller still watches it for us, and is to be told who comes next. Where this raises, the socket stays ours.
+    """
 
     def __call__(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None: ...
 
@@ -40,15 +41,16 @@ class Established(Protocol):
 class Arrival:
     """One peer on its way in."""
 
-    __slots__ = ("begun", "connection", "fd", "inquiry", "records", "sock", "unsent")
+    __slots__ = ("begun", "connection", "fd", "inquiry", "is_queued", "missing", "sock", "unsent")
 
     def __init__(self, *, sock: socket.socket, inquiry: Inquiry, begun: float) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.inquiry = inquiry
         self.begun = begun
-        self.connection: SSL.Connection | None = None
-        self.records = RecordCount()
+        self.connection: TlsConnection | None = None
+        self.missing = 0  # as records_counted counts
+        self.is_queued = False
         self.unsent = b""
 
 
@@ -59,6 +61,7 @@ class Arrivals:
         self,
         *,
         clock: Clock,
+        poller: Poller,
         turns: Turns,
         security: Security,
         farewells: Farewells,
@@ -68,6 +71,7 @@ class Arrivals:
         handshake_deadline_s: float,
     ) -> None:
         self._clock = clock
+        self._poller = poller
         self._turns = turns
         self._security = security
         self._farewells = farewells
@@ -85,13 +89,15 @@ class Arrivals:
         return len(self._present) < self._handshakes_max or self._long_silent() is not None
 
     def add(self, sock: socket.socket, address: Address) -> None:
-        """Start the handshake of a peer just accepted. To be asked before: `has_room`."""
+        """Start the handshake of a peer just accepted. To be asked before: `has_room`. Raises OSError where the socket
+        cannot be watched."""
         if len(self._present) >= self._handshakes_max and (silent := self._long_silent()) is not None:
             self._fail(silent, "made-room")
         now = self._clock.monotonic()
         arrival = Arrival(sock=sock, inquiry=self._security.inquiry(address), begun=now)
+        self._poller.watch(arrival.fd, partial(self._on_ready, arrival))
         self._present.touch(arrival, now)
-        self._await_bytes(arrival)
+        self._silent[arrival] = now
 
     def expire(self, now: float) -> None:
         """Drop every peer whose handshake took too long."""
@@ -101,8 +107,7 @@ class Arrivals:
     def close(self) -> None:
         """Drop everyone."""
         for arrival in self._present.take_all():
-            self._forget(arrival)
-            arrival.sock.close()
+            self._drop(arrival)
 
     def _long_silent(self) -> Arrival | None:
         arrival = next(iter(self._silent), None)
@@ -112,21 +117,21 @@ class Arrivals:
 
     def _await_bytes(self, arrival: Arrival) -> None:
         self._silent[arrival] = self._clock.monotonic()
-        asyncio.get_running_loop().add_reader(arrival.fd, self._queue, arrival)
+        self._poller.want(arrival.fd, READABLE)
 
-    def _queue(self, arrival: Arrival) -> None:
-        """The peer's socket is ready: its step at once, or in its turn; no more of the socket until then, or the
-        loop would spin."""
+    def _on_ready(self, arrival: Arrival, _events: int) -> None:
+        """The peer's socket is ready: its step at once, or in its turn."""
+        if arrival.is_queued:
+            self._poller.want(arrival.fd, 0)  # its turn takes longer than one of the loop, which would spin meanwhile
+            return
         self._silent.pop(arrival, None)
         step = partial(self._step, arrival)
-        if not arrival.unsent and self._turns.take(step):
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(arrival.fd)
-        loop.remove_writer(arrival.fd)
-        self._turns.join(step)
+        if arrival.unsent or not self._turns.take(step):
+            arrival.is_queued = True
+            self._turns.join(step)
 
     def _step(self, arrival: Arrival) -> None:
+        arrival.is_queued = False
         if arrival not in self._present:
             return  # timed out while it waited for its turn
         try:
@@ -152,9 +157,8 @@ class Arrivals:
             return
         connection = arrival.connection
         if connection is None:
-            connection = arrival.connection = SSL.Connection(self._security.context(Transport.STREAM))
-            connection.set_accept_state()
-        arrival.records.is_one_record(count)
+            connection = arrival.connection = TlsConnection(self._security.context(Transport.STREAM))
+        arrival.missing = records_counted(arrival.missing, count)
         outcome = self._advance(arrival, connection, count)
         word, detail = engine.failure_word() if outcome is Outcome.BROKEN else ("peer-closed", "")
         output = engine.take_output(connection)
@@ -165,7 +169,7 @@ class Arrivals:
         else:
             self._break(arrival, output, word, detail)
 
-    def _advance(self, arrival: Arrival, connection: SSL.Connection, count: int) -> Outcome:
+    def _advance(self, arrival: Arrival, connection: TlsConnection, count: int) -> Outcome:
         """Feed the intake until it is used up or the handshake ends; data that came with its end stays inside."""
         outcome = Outcome.WANT_READ
         start = 0
@@ -182,19 +186,19 @@ class Arrivals:
             sent = 0
         arrival.unsent = output[sent:]
         if arrival.unsent:
-            asyncio.get_running_loop().add_writer(arrival.fd, self._queue, arrival)
+            self._poller.want(arrival.fd, WRITABLE)
         else:
             self._await_bytes(arrival)
 
-    def _finish(self, arrival: Arrival, connection: SSL.Connection, output: bytes) -> None:
+    def _finish(self, arrival: Arrival, connection: TlsConnection, output: bytes) -> None:
         taken_s = self._clock.monotonic() - arrival.begun
         peer = peer_of(connection, arrival.inquiry, handshake_s=taken_s)
-        line = TlsLine(connection=connection, records=arrival.records)
-        self._forget(arrival, keeps_reader=True)
+        line = TlsLine(connection=connection, missing=arrival.missing)
+        self._forget(arrival)
         try:
             self._established(arrival.sock, line, peer, output)
         except BaseException:
-            asyncio.get_running_loop().remove_reader(arrival.fd)
+            self._poller.forget(arrival.fd)
             arrival.sock.close()
             raise
 
@@ -203,23 +207,24 @@ class Arrivals:
         try:
             arrival.sock.send(alert)
         except OSError:
+            self._poller.forget(arrival.fd)
             arrival.sock.close()  # nobody there to read it
         else:
             self._farewells.see_off(arrival.sock, self._clock.monotonic())
         self._security.tell_broken(arrival.inquiry, word, detail)
 
     def _fail(self, arrival: Arrival, reason: str) -> None:
-        self._forget(arrival)
-        arrival.sock.close()
+        self._drop(arrival)
         self._security.tell_failed(arrival.inquiry.address, reason)
 
-    def _forget(self, arrival: Arrival, *, keeps_reader: bool = False) -> None:
-        """`keeps_reader`: who takes the socket over puts its own reader in place of ours before the loop goes on."""
-        loop = asyncio.get_running_loop()
+    def _drop(self, arrival: Arrival) -> None:
+        self._forget(arrival)
+        self._poller.forget(arrival.fd)
+        arrival.sock.close()
+
+    def _forget(self, arrival: Arrival) -> None:
+        """It is no arrival any more; its socket is for somebody else to close, or to have watched."""
         self._present.discard(arrival)
         self._silent.pop(arrival, None)
-        if not keeps_reader:
-            loop.remove_reader(arrival.fd)
-        loop.remove_writer(arrival.fd)
         arrival.connection = None
         self._left()

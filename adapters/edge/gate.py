@@ -14,7 +14,7 @@ from typing import Any
 from OpenSSL import SSL
 
 from adapters.edge import engine
-from adapters.edge.engine import FFI, LIB, Outcome
+from adapters.edge.engine import FFI, LIB, Connection, Outcome
 from adapters.edge.peer import Address, PeerCertificate
 from adapters.edge.ports import Judge
 from kernel.log import fields
@@ -75,7 +75,7 @@ class TrustGate:
         self._chain_max_certificates = chain_max_certificates
         self._chain_max_bytes = chain_max_bytes
         self._inquiry: Inquiry | None = None
-        self._connection: SSL.Connection | None = None
+        self._connection: Connection | None = None
         self._callback = FFI.callback("int(int, X509_STORE_CTX *)", self._verify, error=0)
 
     def guard(self, context: SSL.Context, *, certificate_required: bool) -> None:
@@ -87,7 +87,7 @@ class TrustGate:
         # judge reads the certificates as sent, and needs a longer path only where these cannot be reached.
         context.set_verify_depth(0 if engine.reaches_presented() else self._chain_max_certificates)
 
-    def advance(self, connection: SSL.Connection, inquiry: Inquiry) -> Outcome:
+    def advance(self, connection: Connection, inquiry: Inquiry) -> Outcome:
         """Take the handshake as far as the bytes at hand allow. BROKEN: `engine.failure_word` tells why."""
         engine.forget_errors()
         self._inquiry, self._connection = inquiry, connection

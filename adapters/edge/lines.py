@@ -5,15 +5,36 @@ What came from the socket lies in `engine.INTAKE`, one buffer for all, and is un
 
 from typing import Protocol
 
-from OpenSSL import SSL
-
 from adapters.edge import engine
-from adapters.edge.engine import INTAKE, RECORD_MAX_BYTES, SLICE_BYTES, TLS_HEADER_BYTES, Outcome
+from adapters.edge.engine import (
+    BUFFER_BYTES,
+    BUFFER_START,
+    BUFFER_TEXT,
+    INTAKE,
+    INTAKE_START,
+    INTAKE_TEXT,
+    RECORD_MAX_BYTES,
+    SLICE_BYTES,
+    TLS_HEADER_BYTES,
+    BIO_read,
+    BIO_write,
+    Connection,
+    Outcome,
+    SSL_read,
+    SSL_write,
+)
 from adapters.edge.errors import ConnectionFault, PeerVanished, TlsBroken
+
+LOST_COUNT = -1
 
 
 class Line(Protocol):
     """One direction each: `wrap` for what is sent, `unwrap` for what came."""
+
+    @property
+    def is_stirred(self) -> bool:
+        """Other than data came: `reply`, `is_ended` and `fault` are worth a look. `reply` ends it."""
+        ...
 
     @property
     def is_ended(self) -> bool:
@@ -23,11 +44,6 @@ class Line(Protocol):
     @property
     def fault(self) -> ConnectionFault | None:
         """Why nothing more can be understood of what comes."""
-        ...
-
-    @property
-    def may_reply(self) -> bool:
-        """Whether `reply` is worth a call: something came that the line may have to answer itself."""
         ...
 
     def unwrap(self, count: int) -> bytes:
@@ -54,14 +70,15 @@ class Line(Protocol):
 class PlainLine:
     """Plain TCP."""
 
-    __slots__ = ("fault", "is_ended", "may_reply")
+    __slots__ = ("fault", "is_ended", "is_stirred")
 
     def __init__(self) -> None:
-        self.is_ended = self.may_reply = False
+        self.is_stirred = self.is_ended = False
         self.fault: ConnectionFault | None = None
 
     def unwrap(self, count: int) -> bytes:
-        return bytes(INTAKE[:count])
+        data: bytes = INTAKE_TEXT[:count]
+        return data
 
     def wrap(self, data: bytes) -> bytes:
         return data
@@ -76,65 +93,66 @@ class PlainLine:
         return None
 
 
-class RecordCount:
-    """Counts through TLS records as their bytes come by, so that a single whole one is known as such."""
-
-    __slots__ = ("_missing_bytes",)
-
-    def __init__(self) -> None:
-        self._missing_bytes: int | None = 0  # of the record last begun; None: a header was cut, the count is lost
-
-    def is_one_record(self, count: int) -> bool:
-        """Whether the intake is exactly one record. To be called for every intake of the connection, from the first."""
-        missing = self._missing_bytes
-        if missing is None:
-            return False
-        if missing == 0 and count == TLS_HEADER_BYTES + (INTAKE[3] << 8 | INTAKE[4]):
-            return True
-        while missing + TLS_HEADER_BYTES <= count:
-            missing += TLS_HEADER_BYTES + (INTAKE[missing + 3] << 8 | INTAKE[missing + 4])
-        self._missing_bytes = missing - count if missing >= count else None
-        return False
+def records_counted(missing: int, count: int) -> int:
+    """How many bytes are missing of the last TLS record in an intake of `count` bytes, where `missing` were before
+    it. To be called for every intake of a connection, from the first. LOST_COUNT once a header was cut in two."""
+    if missing == LOST_COUNT:
+        return LOST_COUNT
+    while missing + TLS_HEADER_BYTES <= count:
+        missing += TLS_HEADER_BYTES + (INTAKE[missing + 3] << 8 | INTAKE[missing + 4])
+    return missing - count if missing >= count else LOST_COUNT
 
 
 class TlsLine:
-    """TLS, after its handshake."""
+    """TLS, after its handshake. `missing` bytes of a record are still to come, as `records_counted` counted them."""
 
-    __slots__ = ("_connection", "_records", "fault", "is_ended", "may_reply")
+    __slots__ = ("_connection", "_missing", "fault", "is_ended", "is_stirred")
 
-    def __init__(self, *, connection: SSL.Connection, records: RecordCount) -> None:
+    def __init__(self, *, connection: Connection, missing: int = 0) -> None:
         self._connection = connection
-        self._records = records
-        self.is_ended = self.may_reply = False
+        self._missing = missing
+        self.is_stirred = self.is_ended = False
         self.fault: ConnectionFault | None = None
+        engine.forget_errors()  # whatever the handshake left; from here on, nobody leaves any
 
     def early(self) -> bytes:
         """What the peer sent together with the end of its handshake."""
         return self._read_all()
 
     def unwrap(self, count: int) -> bytes:
-        connection = self._connection
-        if self._records.is_one_record(count) and count <= SLICE_BYTES:
-            engine.feed_intake(connection, 0, count)
-            got, data = engine.read_record(connection)  # no need to ask OpenSSL for a second one
-            return data if got > 0 else self._read_all()  # not data: housekeeping, or the end
+        missing = self._missing
+        if missing == 0 and count <= SLICE_BYTES and count == TLS_HEADER_BYTES + (INTAKE[3] << 8 | INTAKE[4]):
+            connection = self._connection
+            BIO_write(connection._into_ssl, INTAKE_START, count)
+            got: int = SSL_read(connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
+            if got > 0:  # one record whole: no need to ask OpenSSL for a second
+                data: bytes = BUFFER_TEXT[:got]
+                return data
+            return self._read_on(got)
+        self._missing = records_counted(missing, count)
         plain = []
         start = 0
         while start < count:
-            start = engine.feed_intake(connection, start, count)
+            start = engine.feed_intake(self._connection, start, count)
             plain.append(self._read_all())
         return b"".join(plain)
 
     def wrap(self, data: bytes) -> bytes:
+        size = len(data)
+        if size > RECORD_MAX_BYTES:
+            return self._wrap_many(data)
         connection = self._connection
-        if len(data) <= RECORD_MAX_BYTES:
-            if engine.write(connection, data) <= 0:
-                raise _fault()
-            return engine.take_output(connection)
+        if SSL_write(connection._ssl, data, size) <= 0:
+            raise _fault()
+        count: int = BIO_read(connection._from_ssl, BUFFER_START, BUFFER_BYTES)
+        wire: bytes = BUFFER_TEXT[:count]
+        return wire
+
+    def _wrap_many(self, data: bytes) -> bytes:
         return b"".join(self.wrap(data[at : at + RECORD_MAX_BYTES]) for at in range(0, len(data), RECORD_MAX_BYTES))
 
     def reply(self) -> bytes:
-        self.may_reply = False
+        self.is_stirred = False
         return engine.take_output(self._connection)
 
     def goodbye(self) -> bytes:
@@ -145,19 +163,28 @@ class TlsLine:
         return None if self.is_ended else PeerVanished("connection closed without a goodbye")
 
     def _read_all(self) -> bytes:
-        connection = self._connection
+        return self._read_on(SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES))
+
+    def _read_on(self, got: int) -> bytes:
+        """What a read brought, and all there is behind it; then why there is no more."""
         plain = []
-        count, data = engine.read_record(connection)
-        while count > 0:
-            plain.append(data)
-            count, data = engine.read_record(connection)
-        self.may_reply = True
-        outcome = engine.outcome_of(connection, count)
+        while got > 0:
+            plain.append(BUFFER_TEXT[:got])
+            got = SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
+        self.is_stirred = True
+        outcome = engine.outcome_of(self._connection, got)
         if outcome is Outcome.ENDED:
             self.is_ended = True
         elif outcome is Outcome.BROKEN and self.fault is None:
-            self.fault = _fault()
+            self._examine(_fault())
         return b"".join(plain)
+
+    def _examine(self, fault: ConnectionFault) -> None:
+        """An error that somebody else left in OpenSSL's queue reads as a failure, once: what is broken stays so."""
+        again = SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
+        if engine.outcome_of(self._connection, again) is not Outcome.WANT_READ:
+            self.fault = fault
+        engine.forget_errors()
 
 
 def _fault() -> TlsBroken:

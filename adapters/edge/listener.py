@@ -16,9 +16,10 @@ from adapters.edge.deadlines import Deadlines, Sweep
 from adapters.edge.farewells import Farewells
 from adapters.edge.lines import Line, PlainLine, TlsLine
 from adapters.edge.peer import Address, Peer
+from adapters.edge.poller import READABLE, Poller
 from adapters.edge.ports import StreamHandlerFactory
 from adapters.edge.security import Security
-from adapters.edge.sockets import address_of, listening_socket
+from adapters.edge.sockets import accepted, address_of, listening_socket
 from adapters.edge.stream import SocketStream
 from adapters.edge.tls import Transport
 from adapters.edge.turns import Turns
@@ -55,11 +56,12 @@ class StreamListener:
         self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._port: int | None = None
-        self._is_watching = False
+        self._is_accepting = False
         self._turned_away = 0
+        self._poller = Poller()
         self._streams: set[SocketStream] = set()
         self._closing: Deadlines[SocketStream] = Deadlines(after_s=settings.close_deadline_s)
-        self._farewells = Farewells(within_s=settings.close_deadline_s)
+        self._farewells = Farewells(poller=self._poller, within_s=settings.close_deadline_s)
         self._arrivals = None if security is None else self._make_arrivals(security, turns)
         self._sweep = Sweep(clock=clock, checks=(self._expire,))
         self._emptied: asyncio.Event | None = None
@@ -70,8 +72,10 @@ class StreamListener:
             self._host, self._asked_port, backlog=self._settings.accept_backlog, reuse_port=self._reuse_port
         )
         self._port = self._socket.getsockname()[1]
+        self._poller.start()
+        self._poller.watch(self._socket.fileno(), self._on_acceptable)
+        self._is_accepting = True
         self._sweep.start()
-        self._resume()
 
     @property
     def port(self) -> int:
@@ -93,7 +97,8 @@ class StreamListener:
     def stop_accepting(self) -> None:
         """Let nobody new in: the port is free again. Handshakes and connections go on. Safe to repeat."""
         if self._socket is not None:
-            self._pause()
+            self._is_accepting = False
+            self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
@@ -108,6 +113,7 @@ class StreamListener:
         for stream in list(self._streams):
             stream.abort()
         self._farewells.close()
+        self._poller.close()
         self._sweep.stop()
         await asyncio.sleep(0)  # handlers hear `lost` on the loop's next turn
 
@@ -120,6 +126,7 @@ class StreamListener:
         if said_goodbye:
             self._farewells.see_off(sock, self._clock.monotonic())
         else:
+            self._poller.forget(sock.fileno())
             sock.close()
         if self._emptied is not None and not self._streams:
             self._emptied.set()
@@ -138,6 +145,7 @@ class StreamListener:
         security.context(Transport.STREAM)  # a fault of the certificate shows now, not at the first peer
         return Arrivals(
             clock=self._clock,
+            poller=self._poller,
             turns=turns,
             security=security,
             farewells=self._farewells,
@@ -148,15 +156,15 @@ class StreamListener:
         )
 
     def _resume(self) -> None:
-        """Accept (again, after a pause for lack of room)."""
-        if self._socket is not None and not self._is_watching:
-            self._is_watching = True
-            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._on_acceptable)
+        """Accept again after a pause for lack of room."""
+        if self._socket is not None and not self._is_accepting:
+            self._is_accepting = True
+            self._poller.want(self._socket.fileno(), READABLE)
 
     def _pause(self) -> None:
-        if self._socket is not None and self._is_watching:
-            self._is_watching = False
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        if self._socket is not None and self._is_accepting:
+            self._is_accepting = False
+            self._poller.want(self._socket.fileno(), 0)
 
     def _expire(self, now: float) -> None:
         if self._arrivals is not None:
@@ -169,14 +177,15 @@ class StreamListener:
             self._turned_away = 0
         self._resume()
 
-    def _on_acceptable(self) -> None:
-        assert self._socket is not None
+    def _on_acceptable(self, _events: int) -> None:
+        if self._socket is None:
+            return
         for _ in range(_ACCEPTS_PER_TURN):
             if self._arrivals is not None and not self._arrivals.has_room():
                 self._pause()
                 return
             try:
-                sock, raw = self._socket.accept()
+                sock, raw = accepted(self._socket)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as fault:
@@ -188,27 +197,34 @@ class StreamListener:
             self._admit(sock, address_of(raw))
 
     def _admit(self, sock: socket.socket, address: Address) -> None:
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished, where no protocol asks
-        except OSError:
-            sock.close()
-            return
         if len(self._streams) + self.handshakes >= self._settings.connections_max:
             self._turned_away += 1
             sock.close()
-        elif self._arrivals is not None:
-            self._arrivals.add(sock, address)
-        else:
-            self._open(sock, PlainLine(), Peer(address=address))
+            return
+        try:
+            if self._arrivals is not None:
+                self._arrivals.add(sock, address)
+            else:
+                self._open(sock, PlainLine(), Peer(address=address))
+        except OSError as fault:
+            log.error("listener.out-of-resources", extra=fields(detail=fault.strerror))
+            sock.close()
 
     def _established(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None:
         self._open(sock, line, peer, unsent=unsent, early=line.early())
 
     def _open(self, sock: socket.socket, line: Line, peer: Peer, *, unsent: bytes = b"", early: bytes = b"") -> None:
         stream = SocketStream(
-            sock=sock, line=line, peer=peer, write_buffer_max_bytes=self._settings.write_buffer_max_bytes, owner=self
+            sock=sock,
+            line=line,
+            peer=peer,
+            write_buffer_max_bytes=self._settings.write_buffer_max_bytes,
+            owner=self,
+            poller=self._poller,
         )
         self._streams.add(stream)
-        stream.begin(self._handler_factory, unsent=unsent, early=early)
+        try:
+            stream.begin(self._handler_factory, unsent=unsent, early=early)
+        except OSError:
+            self._streams.discard(stream)
+            raise

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from OpenSSL import SSL
 
 from adapters.edge import engine
+from adapters.edge.engine import Connection
 from adapters.edge.gate import Inquiry
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import HandshakeWitness, Judge
@@ -52,13 +53,13 @@ class Security:
         self.tell_failed(inquiry.address, "internal" if inquiry.is_defect else word)
 
 
-def peer_of(connection: SSL.Connection, inquiry: Inquiry, *, handshake_s: float) -> Peer:
+def peer_of(connection: Connection, inquiry: Inquiry, *, handshake_s: float) -> Peer:
     """The peer at the other end of a finished handshake."""
     return Peer(
         address=inquiry.address,
         certificate=inquiry.certificate(),
         server_name=inquiry.server_name or engine.server_name(connection),
-        tls_version=connection.get_protocol_version_name(),
-        cipher=connection.get_cipher_name(),
+        tls_version=engine.version_name(connection),
+        cipher=engine.cipher_name(connection),
         handshake_ms=handshake_s * 1000,
     )

@@ -14,14 +14,23 @@ _MAPPED_V4 = "::ffff:"
 
 
 async def listening_socket(host: str, port: int, *, backlog: int, reuse_port: bool) -> socket.socket:
-    """A bound, listening, non-blocking TCP socket. Raises OSError."""
+    """A bound, listening, non-blocking TCP socket, whose options every accepted one inherits. Raises OSError."""
     sock = await _bound_socket(host, port, kind=socket.SOCK_STREAM, reuse_port=reuse_port)
     try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished, where no protocol asks
         sock.listen(backlog)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def accepted(listening: socket.socket) -> tuple[socket.socket, RawAddress]:
+    """The next peer's socket, non-blocking. Raises OSError: there is none, it gave up, or there is no room for it."""
+    sock, raw = listening.accept()
+    sock.setblocking(False)
+    return sock, raw
 
 
 async def datagram_socket(host: str, port: int, *, reuse_port: bool, buffer_bytes: int) -> socket.socket:

@@ -19,6 +19,7 @@ from adapters.edge.engine import INTAKE
 from adapters.edge.errors import ConnectionFault, PeerDoesNotRead, PeerVanished
 from adapters.edge.lines import Line
 from adapters.edge.peer import Peer
+from adapters.edge.poller import READABLE, WRITABLE, Poller
 from adapters.edge.ports import StreamHandler
 from kernel.log import fields
 
@@ -29,11 +30,11 @@ class StreamOwner(Protocol):
     """Who keeps the count of streams and of those about to close."""
 
     def is_closing(self, stream: "SocketStream") -> None:
-        """The stream flushes; to be aborted if that takes too long."""
+        """The stream waits for its peer to take what is held; to be aborted if that takes too long."""
         ...
 
     def is_gone(self, stream: "SocketStream", sock: socket.socket, *, said_goodbye: bool) -> None:
-        """The stream is done with its socket; whoever owns it must see it off or close it."""
+        """The stream is done with its socket; whoever owns it must see it off, or have it forgotten and close it."""
         ...
 
 
@@ -43,19 +44,31 @@ class _State(Enum):
     GONE = "gone"
 
 
+_OPEN, _FLUSHING, _GONE = _State.OPEN, _State.FLUSHING, _State.GONE  # a look at an Enum's member costs three of these
+_MORE_FOLLOWS = socket.MSG_MORE  # the FIN: both leave as one packet
+
+
 class SocketStream:
     """Implements `Stream`. Make it, then `begin`."""
 
     __slots__ = (
-        "__weakref__", "_corked", "_early", "_fd", "_handler", "_has_ended", "_held", "_line", "_loop", "_owner",
-        "_paused", "_socket", "_state", "_write_buffer_max_bytes", "peer",
+        "__weakref__", "_corked", "_early", "_fd", "_handler", "_has_ended", "_held", "_is_corked", "_is_paused",
+        "_is_reading", "_line", "_loop", "_owner", "_poller", "_socket", "_state", "_write_buffer_max_bytes", "peer",
     )  # fmt: skip
 
     def __init__(
-        self, *, sock: socket.socket, line: Line, peer: Peer, write_buffer_max_bytes: int, owner: StreamOwner
+        self,
+        *,
+        sock: socket.socket,
+        line: Line,
+        peer: Peer,
+        write_buffer_max_bytes: int,
+        owner: StreamOwner,
+        poller: Poller,
     ) -> None:
         self.peer = peer
         self._loop = asyncio.get_running_loop()
+        self._poller = poller
         self._socket = sock
         self._fd = sock.fileno()
         self._line: Line | None = line
@@ -63,21 +76,26 @@ class SocketStream:
         self._owner = owner
         self._handler: StreamHandler | None = None
         self._held: bytearray | None = None  # wrapped, waits for the socket
+        self._is_corked = False
         self._corked: list[bytes] | None = None  # plain, waits for the handler to return
         self._early = b""
-        self._state = _State.OPEN
-        self._paused = False
+        self._state = _OPEN
+        self._is_paused = False
         self._has_ended = False  # the peer has said goodbye, and the handler knows
+        self._is_reading = True  # open, not paused, not ended
 
     def begin(self, make_handler: Callable[[], StreamHandler], *, unsent: bytes = b"", early: bytes = b"") -> None:
-        """Make the handler, tell it, and read. `unsent` goes on the wire first; `early` is already received."""
-        self._loop.add_reader(self._fd, self._on_readable)
+        """Make the handler, tell it, and read. `unsent` goes on the wire first; `early` is already received.
+
+        Raises OSError where the socket cannot be watched; it is the caller's then.
+        """
+        self._poller.watch(self._fd, self._on_ready)
         self._early = early
         try:
             if unsent:
                 self._put_on_wire(unsent)
             handler = self._handler = make_handler()
-            self._corked = []
+            self._is_corked = True
             handler.connected(self)
             self._uncork()
             self._deliver_early()
@@ -86,13 +104,16 @@ class SocketStream:
 
     @property
     def is_closing(self) -> bool:
-        return self._state is not _State.OPEN
+        return self._state is not _OPEN
 
     def write(self, data: bytes) -> None:
-        if self._state is not _State.OPEN or not data:
+        if self._state is not _OPEN or not data:
             return
-        if self._corked is not None:
-            self._corked.append(data)
+        if self._is_corked:
+            if self._corked is None:
+                self._corked = [data]
+            else:
+                self._corked.append(data)
             return
         try:
             self._transmit(data)
@@ -100,35 +121,38 @@ class SocketStream:
             self._drop(fault)
 
     def close(self) -> None:
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             return
-        self._state = _State.FLUSHING
-        self._loop.remove_reader(self._fd)
-        self._owner.is_closing(self)
-        if self._corked is None:
+        self._state = _FLUSHING
+        self._is_reading = False
+        if not self._is_corked:
             self._say_goodbye()
 
     def abort(self) -> None:
-        if self._state is not _State.GONE:
+        if self._state is not _GONE:
             self._leave(None, said_goodbye=False)
 
     def pause_reading(self) -> None:
-        if not self._paused:
-            self._paused = True
-            if self._state is _State.OPEN and not self._has_ended:
-                self._loop.remove_reader(self._fd)
+        self._is_paused = True
+        self._is_reading = False  # the poller is told when something comes meanwhile
 
     def resume_reading(self) -> None:
-        if not self._paused:
+        if not self._is_paused:
             return
-        self._paused = False
-        if self._state is _State.OPEN and not self._has_ended:
-            self._loop.add_reader(self._fd, self._on_readable)
+        self._is_paused = False
+        line = self._line
+        if line is None or self._state is not _OPEN or self._has_ended:
+            return
+        self._is_reading = True
+        self._tell_poller()
+        if self._early or line.is_stirred:
             self._loop.call_soon(self._deliver_early)
 
-    def _on_readable(self) -> None:
-        line = self._line
-        if line is None or self._state is not _State.OPEN or self._paused:
+    def _on_ready(self, events: int) -> None:
+        if (events != READABLE or not self._is_reading) and not self._is_to_read(events):
+            return
+        line, handler = self._line, self._handler
+        if line is None or handler is None:
             return
         try:
             try:
@@ -140,43 +164,57 @@ class SocketStream:
                 return
             data = line.unwrap(count)
             if data:
-                self._deliver(data)
-            if line.may_reply or line.is_ended or line.fault is not None:
-                self._on_housekeeping(line)
+                self._is_corked = True
+                handler.received(data)
+                if self._corked is None and self._state is _OPEN:
+                    self._is_corked = False
+                else:
+                    self._uncork()
+            if line.is_stirred:
+                self._on_stirred(line)
         except OSError as fault:
             self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
         except Exception as fault:
             self._drop(fault)
 
-    def _deliver(self, data: bytes) -> None:
-        handler = self._handler
-        assert handler is not None
-        self._corked = []
-        handler.received(data)
-        self._uncork()
+    def _is_to_read(self, events: int) -> bool:
+        """Whether to read, at a moment that is out of the ordinary: one to write, a failure, or nobody reads."""
+        if self._held is not None and events != READABLE:
+            self._on_writable()
+        if self._is_reading:
+            return events != WRITABLE
+        if events != WRITABLE and self._state is not _GONE:
+            self._tell_poller()  # or the loop would spin
+        return False
+
+    def _tell_poller(self) -> None:
+        self._poller.want(self._fd, (READABLE if self._is_reading else 0) | (WRITABLE if self._held is not None else 0))
 
     def _deliver_early(self) -> None:
         """What came with the handshake, or waits for a paused handler to go on."""
-        line = self._line
-        if line is None or self._paused or self._state is not _State.OPEN:
+        line, handler = self._line, self._handler
+        if line is None or handler is None or not self._is_reading:
             return
         try:
             if self._early:
                 data, self._early = self._early, b""
-                self._deliver(data)
-            self._on_housekeeping(line)
+                self._is_corked = True
+                handler.received(data)
+                self._uncork()
+            if line.is_stirred:
+                self._on_stirred(line)
         except Exception as fault:
             self._drop(fault)
 
-    def _on_housekeeping(self, line: Line) -> None:
+    def _on_stirred(self, line: Line) -> None:
         """The line has something to say itself, has ended, or is broken."""
-        if self._state is not _State.OPEN or self._paused:
+        if not self._is_reading:
             return
         if reply := line.reply():
             self._put_on_wire(reply)
         if line.fault is not None:
             self._drop(line.fault)
-        elif line.is_ended and not self._has_ended:
+        elif line.is_ended:
             self._on_ended()
 
     def _on_cut(self, line: Line) -> None:
@@ -190,8 +228,8 @@ class SocketStream:
         handler = self._handler
         assert handler is not None
         self._has_ended = True
-        self._loop.remove_reader(self._fd)
-        self._corked = []
+        self._is_reading = False
+        self._is_corked = True
         has_more_to_say = handler.ended()
         self._uncork()
         if not has_more_to_say:
@@ -200,40 +238,47 @@ class SocketStream:
     def _uncork(self) -> None:
         """The handler has returned: what it wrote goes out as one, then the goodbye if it closed."""
         corked, self._corked = self._corked, None
-        if self._state is _State.GONE:
+        self._is_corked = False
+        if self._state is _GONE:
             return
-        if corked:
+        if corked is not None:
             self._transmit(corked[0] if len(corked) == 1 else b"".join(corked))
-        if self._state is _State.FLUSHING:
+        if self._state is _FLUSHING:
             self._say_goodbye()
 
     def _transmit(self, data: bytes) -> None:
+        """Raises ConnectionFault."""
         line = self._line
         assert line is not None
-        held_bytes = 0 if self._held is None else len(self._held)
-        if held_bytes + len(data) > self._write_buffer_max_bytes and held_bytes:
-            raise PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
+        if self._held is not None and len(self._held) + len(data) > self._write_buffer_max_bytes:
+            raise self._unread()
         self._put_on_wire(line.wrap(data))
 
     def _put_on_wire(self, wire: bytes) -> None:
         """Send it, or hold it for a peer that does not read. Raises PeerDoesNotRead where that is too much."""
-        self._send_or_hold(wire)
+        if self._held is None:
+            try:
+                sent = self._socket.send(wire)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as fault:
+                raise PeerVanished(f"connection lost: {fault.strerror}") from fault
+            if sent == len(wire):
+                return
+            wire = wire[sent:]
+        self._hold(wire)
         if self._held is not None and len(self._held) > self._write_buffer_max_bytes:
-            raise PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
+            raise self._unread()
 
-    def _send_or_hold(self, wire: bytes) -> None:
+    def _hold(self, wire: bytes) -> None:
         if self._held is not None:
             self._held += wire
-            return
-        try:
-            sent = self._socket.send(wire)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as fault:
-            raise PeerVanished(f"connection lost: {fault.strerror}") from fault
-        if sent < len(wire):
-            self._held = bytearray(memoryview(wire)[sent:])
-            self._loop.add_writer(self._fd, self._on_writable)
+        else:
+            self._held = bytearray(wire)
+            self._tell_poller()
+
+    def _unread(self) -> PeerDoesNotRead:
+        return PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
 
     def _on_writable(self) -> None:
         held = self._held
@@ -250,36 +295,47 @@ class SocketStream:
             del held[:sent]
             return
         self._held = None
-        self._loop.remove_writer(self._fd)
-        if self._state is _State.FLUSHING:
+        if self._state is _FLUSHING:
             self._leave(None, said_goodbye=True)
+        else:
+            self._tell_poller()
 
     def _say_goodbye(self) -> None:
+        """The last words; no bound is asked about, since they are said once."""
         line = self._line
         if line is None:
             return
-        try:
-            if goodbye := line.goodbye():
-                self._send_or_hold(goodbye)  # said once, so it needs no bound
-        except ConnectionFault as fault:
-            self._drop(fault)
-            return
+        if goodbye := line.goodbye():
+            if self._held is None:
+                try:
+                    sent = self._socket.send(goodbye, _MORE_FOLLOWS)
+                except (BlockingIOError, InterruptedError):
+                    sent = 0
+                except OSError as fault:
+                    self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
+                    return
+                goodbye = goodbye[sent:]
+            if goodbye:
+                self._hold(goodbye)
         if self._held is None:
             self._leave(None, said_goodbye=True)
+        else:
+            self._owner.is_closing(self)
 
     def _drop(self, fault: Exception) -> None:
         """End it: for a fault of the connection, or of the handler, which is a defect."""
         if not isinstance(fault, ConnectionFault):
             log.error("stream.handler-failed", exc_info=fault, extra=fields(remote=str(self.peer.address)))
-        if self._state is not _State.GONE:
-            self._leave(None if self._state is _State.FLUSHING else fault, said_goodbye=False)
+        if self._state is not _GONE:
+            self._leave(None if self._state is _FLUSHING else fault, said_goodbye=False)
 
     def _leave(self, fault: Exception | None, *, said_goodbye: bool) -> None:
-        self._state = _State.GONE
-        self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
+        line = self._line
+        has_ended = self._has_ended or (line is not None and line.is_ended)  # whom would a farewell wait for?
+        self._state = _GONE
+        self._is_reading = False
         self._line = self._held = None  # OpenSSL's memory goes with the line
-        self._owner.is_gone(self, self._socket, said_goodbye=said_goodbye and not self._has_ended)
+        self._owner.is_gone(self, self._socket, said_goodbye=said_goodbye and not has_ended)
         self._loop.call_soon(self._tell_lost, fault)
 
     def _tell_lost(self, fault: Exception | None) -> None:

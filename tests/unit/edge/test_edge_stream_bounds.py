@@ -12,8 +12,9 @@ from OpenSSL import SSL
 from adapters.edge import engine
 from adapters.edge.engine import INTAKE, LIB, Outcome
 from adapters.edge.errors import ConnectionFault, PeerDoesNotRead
-from adapters.edge.lines import Line, RecordCount, TlsLine
+from adapters.edge.lines import Line, TlsLine
 from adapters.edge.peer import Address, Peer
+from adapters.edge.poller import READABLE, Ready
 from adapters.edge.ports import Stream
 from adapters.edge.stream import SocketStream
 from tests.support.certificates import make_ca, make_server
@@ -22,21 +23,10 @@ LIMIT = 1000
 
 
 class Loop:
-    """Runs nothing by itself: `readable` and `run` are the test's to call."""
+    """Runs nothing by itself: `run` is the test's to call."""
 
     def __init__(self) -> None:
-        self.readable: Callable[[], None] | None = None
         self.soon: list[Callable[[], None]] = []
-
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
-        self.readable = callback
-
-    def remove_reader(self, fd: int) -> None:
-        self.readable = None
-
-    def add_writer(self, fd: int, callback: Callable[[], None]) -> None: ...
-
-    def remove_writer(self, fd: int) -> None: ...
 
     def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
         self.soon.append(lambda: callback(*arguments))
@@ -44,6 +34,18 @@ class Loop:
     def run(self) -> None:
         while self.soon:
             self.soon.pop(0)()
+
+
+class Watch:
+    """The poller of one socket, whose readiness is the test's to tell."""
+
+    def __init__(self) -> None:
+        self.ready: Ready | None = None
+
+    def watch(self, fd: int, ready: Ready) -> None:
+        self.ready = ready
+
+    def want(self, fd: int, wanted: int) -> None: ...
 
 
 class DeafSocket:
@@ -60,16 +62,16 @@ class DeafSocket:
         buffer[: len(data)] = data
         return len(data)
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes, flags: int = 0) -> int:
         raise BlockingIOError
 
 
 class TalkativeLine:
     """Answers whatever comes, and hands on what is not housekeeping."""
 
+    is_stirred = True
     is_ended = False
     fault: ConnectionFault | None = None
-    may_reply = True
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
@@ -127,7 +129,8 @@ class Scene:
     """A stream over a line of choice, whose peer never reads."""
 
     def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.loop, self.socket, self.handler, self.owner = Loop(), DeafSocket(), Recorder(), Owner()
+        self.loop, self.watch = Loop(), Watch()
+        self.socket, self.handler, self.owner = DeafSocket(), Recorder(), Owner()
         monkeypatch.setattr(asyncio, "get_running_loop", lambda: self.loop)
         self.stream = SocketStream(
             sock=self.socket,  # type: ignore[arg-type]
@@ -135,6 +138,7 @@ class Scene:
             peer=Peer(address=Address(host="192.0.2.1", port=1)),
             write_buffer_max_bytes=LIMIT,
             owner=self.owner,
+            poller=self.watch,  # type: ignore[arg-type]
         )
         self.stream.begin(lambda: self.handler)
 
@@ -144,10 +148,10 @@ class Scene:
 
     def comes(self, data: bytes) -> bool:
         """Whether the stream still listened."""
-        if self.loop.readable is None:
+        if self.owner.gone or self.watch.ready is None:
             return False
         self.socket.incoming.append(data)
-        self.loop.readable()
+        self.watch.ready(READABLE)
         return True
 
 
@@ -227,7 +231,7 @@ class Sender:
 @pytest.mark.parametrize("text", [b"", b"text"])
 def test_key_updates_without_end_end_the_connection(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     sender = Sender()
-    scene = Scene(TlsLine(connection=sender.server, records=RecordCount()), monkeypatch)
+    scene = Scene(TlsLine(connection=sender.server), monkeypatch)
     left_in_openssl = updates = 0
     while scene.comes(sender.key_update() + (sender.record(23, text) if text else b"")) and updates < 200:
         updates += 1
