@@ -185,9 +185,6 @@ class ConnectionLife:
         if now >= self._goodbye_by:
             self.hang_up("goodbye-overdue")
             return
-        if self.has_ended and self._connection.state == states.OPEN:  # it cannot break its silence
-            self._adapter.watch(self, self._goodbye_by)
-            return
         fault = self._connection.overdue(now)
         if fault is not None:
             self.fail(fault)

@@ -141,7 +141,8 @@ class MqttShell:
             life.close(reasons.UNSPECIFIED_ERROR, TuhonoError.told, TuhonoError.code)
         finally:
             self._is_pumping = False
-        life.write_out()
+        if life.out:
+            life.write_out()
 
     def _carry_out(self, effect: Effect) -> None:
         life = self.life

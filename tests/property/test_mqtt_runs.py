@@ -87,7 +87,7 @@ def take(made: PacketDecoder, messages_max: int, into: list[Packet]) -> str | No
     return None
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.data(), VERSIONS, st.sampled_from([2, 3, 1000]))
 def test_taken_in_runs_or_one_by_one_the_messages_are_the_same(
     data: st.DataObject, version: int, messages_max: int
@@ -151,7 +151,7 @@ class Server:
         return self._connection.state, self._connection.outstanding, self._connection.room
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.data(), VERSIONS)
 def test_a_connection_that_takes_runs_says_what_one_says_that_takes_single_messages(
     data: st.DataObject, version: int

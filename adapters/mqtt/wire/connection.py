@@ -121,23 +121,39 @@ class Connection:
         if self.state != OPEN:
             return 1 if self.state == AWAITING else 0
         most = self._limits.unacknowledged_max
-        if self._unhanded >= most:
+        unhanded, unacknowledged = self._unhanded, self._unacknowledged
+        if unhanded >= most:
             return 0
-        if self._unacknowledged >= most:
+        if unacknowledged >= most:
             # A version 5 client was told the bound and is cut off beyond it; a 3.1.1 client must be slowed down.
             return 1 if self.version == VERSION_5 else 0
-        return most - max(self._unhanded, self._unacknowledged)
+        return most - (unacknowledged if unacknowledged > unhanded else unhanded)
 
     def receive(self, packet: Packet, now: float) -> Effect:
         """Raises ProtocolViolation, to be handed to `fail`."""
-        if self.state == OPEN:
-            self._heard_at = now
-            if type(packet) is packets.Publish:
-                return self._receive_publish(packet)
+        if self.state != OPEN:
+            if self.state == AWAITING and isinstance(packet, packets.Connect):
+                return self._receive_connect(packet, now)
+            raise ProtocolViolation("no packet may come now")  # [MQTT-3.1.0-1]
+        self._heard_at = now
+        if type(packet) is not packets.Publish:
             return self._receive_other(packet)
-        if self.state == AWAITING and isinstance(packet, packets.Connect):
-            return self._receive_connect(packet, now)
-        raise ProtocolViolation("no packet may come now")  # [MQTT-3.1.0-1]
+        if self.version == VERSION_5:
+            self._check_publish(packet)
+        delivery = Delivery(packet)
+        if packet.qos != 1:
+            self._unhanded += delivery.count
+            return delivery
+        unacknowledged = self._unacknowledged + delivery.count
+        if unacknowledged > self._limits.unacknowledged_max:  # [MQTT-3.3.4-7]
+            raise ProtocolViolation("more messages than the receive maximum", reason=reasons.RECEIVE_MAXIMUM_EXCEEDED)
+        self._unacknowledged = unacknowledged
+        if self._tail is None:
+            self._head = delivery
+        else:
+            self._tail.behind = delivery
+        self._tail = delivery
+        return delivery
 
     def accept(self, now: float, assigned_client_id: str | None = None) -> bytes:
         """The device may connect: CONNACK. `assigned_client_id`: where it named none. [MQTT-3.2.2-16]"""
@@ -261,26 +277,12 @@ class Connection:
                 raise ProtocolViolation("QoS 2 is not supported", reason=reasons.QOS_NOT_SUPPORTED)
         return Admit(connect)
 
-    def _receive_publish(self, publish: packets.Publish) -> Delivery:
-        if self.version == VERSION_5:
-            if publish.qos == 2:  # [MQTT-3.2.2-11]
-                raise ProtocolViolation("QoS 2 is not supported", reason=reasons.QOS_NOT_SUPPORTED)
-            if publish.properties and props.TOPIC_ALIAS in publish.properties:  # [MQTT-3.3.2-9]
-                raise ProtocolViolation("no topic alias is allowed", reason=reasons.TOPIC_ALIAS_INVALID)
-        delivery = Delivery(publish)
-        if publish.qos != 1:
-            self._unhanded += delivery.count
-            return delivery
-        unacknowledged = self._unacknowledged + delivery.count
-        if unacknowledged > self._limits.unacknowledged_max:  # [MQTT-3.3.4-7]
-            raise ProtocolViolation("more messages than the receive maximum", reason=reasons.RECEIVE_MAXIMUM_EXCEEDED)
-        self._unacknowledged = unacknowledged
-        if self._tail is None:
-            self._head = delivery
-        else:
-            self._tail.behind = delivery
-        self._tail = delivery
-        return delivery
+    def _check_publish(self, publish: packets.Publish) -> None:
+        """What a version 5 client was told it may not do."""
+        if publish.qos == 2:  # [MQTT-3.2.2-11]
+            raise ProtocolViolation("QoS 2 is not supported", reason=reasons.QOS_NOT_SUPPORTED)
+        if props.TOPIC_ALIAS in publish.properties:  # [MQTT-3.3.2-9]
+            raise ProtocolViolation("no topic alias is allowed", reason=reasons.TOPIC_ALIAS_INVALID)
 
     def _receive_other(self, packet: Packet) -> Effect:
         if isinstance(packet, packets.PingRequest):

@@ -41,23 +41,21 @@ class PublishParser:
         qos = flags >> 1 & 3
         if flags > 5:
             _check_flags(flags)
-        if body + 2 > end:
-            raise MalformedPacket(_FIELD_CUT_SHORT)
-        topic_end = body + 2 + (data[body] << 8 | data[body + 1])
-        if topic_end > end:
-            raise MalformedPacket(_FIELD_CUT_SHORT)
-        raw_topic = data[body:topic_end]
-        topic = self._known_as if raw_topic == self._known else self._parse_topic(raw_topic)
+        raw_topic = self._known
+        payload_at = topic_end = body + len(raw_topic)
+        if raw_topic and topic_end <= end and data.startswith(raw_topic, body):
+            topic = self._known_as
+        else:
+            raw_topic, topic = self._read_topic(data, body, end)
+            payload_at = topic_end = body + len(raw_topic)
         packet_ids: list[int] = []
-        payload_at = topic_end
         if qos:
             payload_at += 2
             if payload_at > end:
                 raise MalformedPacket(_FIELD_CUT_SHORT)
-            packet_id = data[topic_end] << 8 | data[topic_end + 1]
-            if packet_id == 0:  # [MQTT-2.2.1-3]
+            packet_ids = [data[topic_end] << 8 | data[topic_end + 1]]
+            if packet_ids[0] == 0:  # [MQTT-2.2.1-3]
                 raise MalformedPacket("packet identifier is 0")
-            packet_ids.append(packet_id)
         properties = NO_PROPERTIES
         if self.version == VERSION_5:
             if payload_at < end and data[payload_at] == 0:  # the usual case costs one comparison
@@ -108,14 +106,21 @@ class PublishParser:
             at = end
         return at
 
-    def _parse_topic(self, raw_topic: bytes) -> str:
-        topic = decode_text(raw_topic[2:])
+    def _read_topic(self, data: bytes, at: int, end: int) -> tuple[bytes, str]:
+        """The topic as it stands there, with its length, and as text. Remembered unless it is long."""
+        if at + 2 > end:
+            raise MalformedPacket(_FIELD_CUT_SHORT)
+        topic_end = at + 2 + (data[at] << 8 | data[at + 1])
+        if topic_end > end:
+            raise MalformedPacket(_FIELD_CUT_SHORT)
+        topic = decode_text(data[at + 2 : topic_end])
         if "#" in topic or "+" in topic:  # [MQTT-3.3.2-2]
             raise MalformedPacket("a topic name holds a wildcard", reason=reasons.TOPIC_NAME_INVALID)
+        raw_topic = data[at:topic_end]
         if len(raw_topic) <= TOPIC_REMEMBERED_MAX_BYTES:
             self._known = raw_topic
             self._known_as = topic
-        return topic
+        return raw_topic, topic
 
 
 def _check_flags(flags: int) -> None:

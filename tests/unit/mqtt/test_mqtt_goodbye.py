@@ -117,6 +117,15 @@ async def test_packets_for_which_room_was_made_in_the_same_turn_are_taken() -> N
         await _until_gone(bench, device)
 
 
+async def test_a_goodbye_found_at_the_end_closes_at_once() -> None:
+    async with mqtt_bench(MqttSettings(unacknowledged_max=1)) as bench:
+        device = await bench.connected()
+        device.send(publish("t", b"one"), p.Disconnect())
+        bench.uplink.settle()
+        assert device.handler.ended() is False
+        await _until_gone(bench, device)
+
+
 async def test_a_message_that_is_never_kept_holds_the_connection_for_a_bounded_time(bench: MqttBench) -> None:
     go(bench)
     device = await bench.connected(keep_alive_s=4)
