@@ -66,7 +66,7 @@ class LogWriter:
         self._clock = clock
         self._written = written
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="message-log", daemon=True)
+        self._worker = threading.Thread(target=self._run, name="message-log", daemon=True)
         self._connection: LogConnection | None = None
         self._failures = 0  # batches, since the last that was written
         self._retention_due_s = 0.0
@@ -77,19 +77,19 @@ class LogWriter:
     def start(self) -> None:
         """Open the log, made first where there is none, then write. Raises LogTooNew, LogTooOld or LogUnavailable."""
         self._connected()
-        self._thread.start()
+        self._worker.start()
 
     def write(self, batch: Batch) -> None:
         self._queue.put(batch)
 
     @property
     def is_running(self) -> bool:
-        return self._thread.is_alive()
+        return self._worker.is_alive()
 
     def stop(self, timeout_s: float) -> bool:
         """Write what was handed over, then end the thread. False when it did not end in time."""
         self._queue.put(None)
-        self._thread.join(timeout_s)
+        self._worker.join(timeout_s)
         return not self.is_running
 
     def _run(self) -> None:
@@ -172,7 +172,7 @@ class LogWriter:
             if not drop_oldest(connection):
                 break
             used = used_bytes(connection)
-        self._used_bytes = used
+        self._used_bytes = float(used)
 
     def _retain_age(self) -> None:
         max_age_s = self._settings.retention_max_age_s

@@ -80,7 +80,7 @@ class SqliteWriter:
         self._audit_rows_max = audit_rows_max
         self._clock = clock
         self._queue: SimpleQueue[_Order | _Mark | AuditRow | None] = SimpleQueue()
-        self._thread: Thread | None = None
+        self._worker: Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._asked = self._answered = 0  # orders and marks; loop and thread respectively
@@ -117,7 +117,7 @@ class SqliteWriter:
         if self._closed:
             return
         self._closed = True
-        thread = self._thread
+        thread = self._worker
         if thread is None:
             return
         self._queue.put(None)
@@ -134,9 +134,9 @@ class SqliteWriter:
         self._put(work)
 
     def _put(self, work: _Order | _Mark | AuditRow) -> None:
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="registry-writer", daemon=True)
-            self._thread.start()
+        if self._worker is None:
+            self._worker = Thread(target=self._run, name="registry-writer", daemon=True)
+            self._worker.start()
         self._queue.put(work)
 
     # Everything below runs on the writer's thread.

@@ -206,13 +206,20 @@ class Connection:
         if delivery.publish.qos != 1:
             self._unhanded -= delivery.count
             return b""
-        if delivery is not self._head:
-            return b""
-        due = self._take_head(delivery)
         head = self._head
+        if delivery is not head:
+            return b""
+        due = b""
+        head: Delivery | None = delivery
         while head is not None and head.outcome != PENDING:
-            due += self._take_head(head)
-            head = self._head
+            due += self._pubacks(head)
+            self._unacknowledged -= head.count
+            behind = head.behind
+            head.behind = None  # whoever still holds this one must not hold all that follow
+            head = behind
+        self._head = head
+        if head is None:
+            self._tail = None
         return due
 
     def answer_subscribe(self, packet_id: int, codes: list[int]) -> bytes:
@@ -317,21 +324,14 @@ class Connection:
             props.SHARED_SUBSCRIPTION_AVAILABLE: 0,
         }
 
-    def _take_head(self, head: Delivery) -> bytes:
-        """The first delivery is settled: its PUBACKs, and the next one comes to its place."""
-        self._unacknowledged -= head.count
-        self._head = behind = head.behind
-        if behind is None:
-            self._tail = None
-        else:
-            head.behind = None  # whoever still holds this one must not hold all that follow
-        outcome = head.outcome
+    def _pubacks(self, delivery: Delivery) -> bytes:
+        outcome = delivery.outcome
         if outcome == UNANSWERED:
             return b""
-        packet_ids = head.publish.packet_ids
+        packet_ids = delivery.publish.packet_ids
         if outcome == reasons.SUCCESS or self.version != VERSION_5:
             return render_pubacks(packet_ids)
-        says = head.says if self.explains else None  # [MQTT-3.1.2-29]
+        says = delivery.says if self.explains else None  # [MQTT-3.1.2-29]
         fits = self._fits_bytes
         return b"".join([render_failing_puback(each, outcome, says, fits_bytes=fits) for each in packet_ids])
 
