@@ -206,8 +206,7 @@ class Connection:
         if delivery.publish.qos != 1:
             self._unhanded -= delivery.count
             return b""
-        head = self._head
-        if delivery is not head:
+        if delivery is not self._head:
             return b""
         due = b""
         head: Delivery | None = delivery
