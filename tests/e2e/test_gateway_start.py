@@ -18,7 +18,8 @@ from tests.support.fleet import defects
 from tests.support.gateway import FREE_PORTS, running_gateway
 from tests.support.waiting import until_blocking
 
-STARTS_WITHIN_S = 4.0  # 2 s are promised; twice that where tests share the cores
+START_CPU_MAX_S = 2.0  # what is promised where nobody else wants the core; 0.6 s as a rule, 0.9 with new databases
+STARTS_WITHIN_S = 4.0  # by the clock on the wall, where tests share the cores
 ENDS_WITHIN_S = 20.0
 SCHEMES = {"mqtts": socket.SOCK_STREAM, "https": socket.SOCK_STREAM, "coaps": socket.SOCK_DGRAM}
 
@@ -49,14 +50,22 @@ def complaint(done: "subprocess.CompletedProcess[str]") -> str:
     return told[0]
 
 
+def cpu_s(pid: int) -> float:
+    """User and system time a process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_it_starts_in_time_and_says_in_one_line_what_listens_where(tmp_path: Path) -> None:
     begun = time.monotonic()
     with running_gateway(tmp_path) as gateway:
         first_s = time.monotonic() - begun
+        assert cpu_s(gateway.process.pid) < START_CPU_MAX_S
         assert gateway.stop() == 0
         begun = time.monotonic()
         gateway.restart()
         again_s = time.monotonic() - begun
+        assert cpu_s(gateway.process.pid) < START_CPU_MAX_S
         assert min(first_s, again_s) < STARTS_WITHIN_S
         assert max(first_s, again_s) < 2 * STARTS_WITHIN_S  # the first start makes databases and a certificate
         records = [record for record in gateway.log() if record["event"] == "gateway.started"]
