@@ -56,6 +56,7 @@ class StreamListener:
         self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._port: int | None = None
+        self._family = 0
         self._is_accepting = False
         self._turned_away = 0
         self._poller = Poller()
@@ -72,6 +73,7 @@ class StreamListener:
             self._host, self._asked_port, backlog=self._settings.accept_backlog, reuse_port=self._reuse_port
         )
         self._port = self._socket.getsockname()[1]
+        self._family = int(self._socket.family)
         self._poller.start()
         self._poller.watch(self._socket.fileno(), self._on_acceptable)
         self._is_accepting = True
@@ -185,7 +187,7 @@ class StreamListener:
                 self._pause()
                 return
             try:
-                sock, raw = accepted(self._socket)
+                sock, raw = accepted(self._socket, self._family)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as fault:

@@ -16,8 +16,9 @@ from enum import Enum
 from typing import Protocol
 
 from adapters.edge.engine import INTAKE
-from adapters.edge.errors import ConnectionFault, PeerDoesNotRead, PeerVanished
+from adapters.edge.errors import ConnectionFault, PeerVanished
 from adapters.edge.lines import Line
+from adapters.edge.outlet import Outlet
 from adapters.edge.peer import Peer
 from adapters.edge.poller import READABLE, WRITABLE, Poller
 from adapters.edge.ports import StreamHandler
@@ -45,15 +46,14 @@ class _State(Enum):
 
 
 _OPEN, _FLUSHING, _GONE = _State.OPEN, _State.FLUSHING, _State.GONE  # a look at an Enum's member costs three of these
-_MORE_FOLLOWS = socket.MSG_MORE  # the FIN: both leave as one packet
 
 
 class SocketStream:
     """Implements `Stream`. Make it, then `begin`."""
 
     __slots__ = (
-        "__weakref__", "_corked", "_early", "_fd", "_handler", "_has_ended", "_held", "_is_corked", "_is_paused",
-        "_is_reading", "_line", "_loop", "_owner", "_poller", "_socket", "_state", "_write_buffer_max_bytes", "peer",
+        "__weakref__", "_corked", "_early", "_fd", "_handler", "_has_ended", "_is_corked", "_is_paused", "_is_reading",
+        "_line", "_loop", "_outlet", "_owner", "_poller", "_socket", "_state", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -72,10 +72,9 @@ class SocketStream:
         self._socket = sock
         self._fd = sock.fileno()
         self._line: Line | None = line
-        self._write_buffer_max_bytes = write_buffer_max_bytes
+        self._outlet = Outlet(sock=sock, held_max_bytes=write_buffer_max_bytes)
         self._owner = owner
         self._handler: StreamHandler | None = None
-        self._held: bytearray | None = None  # wrapped, waits for the socket
         self._is_corked = False
         self._corked: list[bytes] | None = None  # plain, waits for the handler to return
         self._early = b""
@@ -179,7 +178,7 @@ class SocketStream:
 
     def _is_to_read(self, events: int) -> bool:
         """Whether to read, at a moment that is out of the ordinary: one to write, a failure, or nobody reads."""
-        if self._held is not None and events != READABLE:
+        if self._outlet.held is not None and events != READABLE:
             self._on_writable()
         if self._is_reading:
             return events != WRITABLE
@@ -188,7 +187,8 @@ class SocketStream:
         return False
 
     def _tell_poller(self) -> None:
-        self._poller.want(self._fd, (READABLE if self._is_reading else 0) | (WRITABLE if self._held is not None else 0))
+        wanted = READABLE if self._is_reading else 0
+        self._poller.want(self._fd, wanted if self._outlet.held is None else wanted | WRITABLE)
 
     def _deliver_early(self) -> None:
         """What came with the handshake, or waits for a paused handler to go on."""
@@ -248,78 +248,43 @@ class SocketStream:
 
     def _transmit(self, data: bytes) -> None:
         """Raises ConnectionFault."""
-        line = self._line
+        line, outlet = self._line, self._outlet
         assert line is not None
-        if self._held is not None and len(self._held) + len(data) > self._write_buffer_max_bytes:
-            raise self._unread()
-        self._put_on_wire(line.wrap(data))
-
-    def _put_on_wire(self, wire: bytes) -> None:
-        """Send it, or hold it for a peer that does not read. Raises PeerDoesNotRead where that is too much."""
-        if self._held is None:
-            try:
-                sent = self._socket.send(wire)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError as fault:
-                raise PeerVanished(f"connection lost: {fault.strerror}") from fault
-            if sent == len(wire):
-                return
-            wire = wire[sent:]
-        self._hold(wire)
-        if self._held is not None and len(self._held) > self._write_buffer_max_bytes:
-            raise self._unread()
-
-    def _hold(self, wire: bytes) -> None:
-        if self._held is not None:
-            self._held += wire
-        else:
-            self._held = bytearray(wire)
+        if outlet.held is not None:
+            outlet.check(len(data))
+        if not outlet.send(line.wrap(data)):
             self._tell_poller()
 
-    def _unread(self) -> PeerDoesNotRead:
-        return PeerDoesNotRead(f"the peer leaves more than {self._write_buffer_max_bytes} bytes unread")
+    def _put_on_wire(self, wire: bytes) -> None:
+        """Raises ConnectionFault."""
+        if not self._outlet.send(wire):
+            self._tell_poller()
 
     def _on_writable(self) -> None:
-        held = self._held
-        if held is None:
-            return
         try:
-            sent = self._socket.send(held)
-        except (BlockingIOError, InterruptedError):
+            if not self._outlet.go_on():
+                return
+        except ConnectionFault as fault:
+            self._drop(fault)
             return
-        except OSError as fault:
-            self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
-            return
-        if sent < len(held):
-            del held[:sent]
-            return
-        self._held = None
         if self._state is _FLUSHING:
             self._leave(None, said_goodbye=True)
         else:
             self._tell_poller()
 
     def _say_goodbye(self) -> None:
-        """The last words; no bound is asked about, since they are said once."""
         line = self._line
         if line is None:
             return
-        if goodbye := line.goodbye():
-            if self._held is None:
-                try:
-                    sent = self._socket.send(goodbye, _MORE_FOLLOWS)
-                except (BlockingIOError, InterruptedError):
-                    sent = 0
-                except OSError as fault:
-                    self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
-                    return
-                goodbye = goodbye[sent:]
-            if goodbye:
-                self._hold(goodbye)
-        if self._held is None:
+        try:
+            is_gone = self._outlet.send_last(line.goodbye())
+        except ConnectionFault as fault:
+            self._drop(fault)
+            return
+        if is_gone:
             self._leave(None, said_goodbye=True)
         else:
+            self._tell_poller()
             self._owner.is_closing(self)
 
     def _drop(self, fault: Exception) -> None:
@@ -334,7 +299,7 @@ class SocketStream:
         has_ended = self._has_ended or (line is not None and line.is_ended)  # whom would a farewell wait for?
         self._state = _GONE
         self._is_reading = False
-        self._line = self._held = None  # OpenSSL's memory goes with the line
+        self._line = self._outlet.held = None  # OpenSSL's memory goes with the line
         self._owner.is_gone(self, self._socket, said_goodbye=said_goodbye and not has_ended)
         self._loop.call_soon(self._tell_lost, fault)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.edge.ports import Stream
+from adapters.edge.stream import SocketStream
 from conf.edge import EdgeSettings
 from pki.errors import CertificateExpired, ChainTooLarge
 from tenant.errors import UntrustedIssuer
@@ -282,6 +283,36 @@ async def test_pausing_within_received_holds_what_is_still_to_come(bench: TestBe
         assert await reader.readexactly(16_384) == b"b" * 16_384
         stream.resume_reading()  # a paused stream would not see the goodbye either
         await hang_up(writer)
+
+
+async def test_a_paused_stream_neither_spins_nor_hears_of_the_reset_before_it_reads_again(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    on_ready = SocketStream._on_ready
+
+    def counted(self: SocketStream, events: int) -> None:
+        nonlocal calls
+        calls += 1
+        on_ready(self, events)
+
+    monkeypatch.setattr(SocketStream, "_on_ready", counted)
+    async with bench.stream_listener(secure=False) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        stream = await _stream(bench)
+        stream.pause_reading()
+        writer.write(b"never read")
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await until(lambda: calls)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert calls <= 2
+        assert bench.recorders[0].losses == []
+        stream.resume_reading()
+        await until(lambda: bench.recorders[0].losses)
+        assert getattr(bench.recorders[0].losses[0], "code", None) == "peer-vanished"
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -144,7 +144,7 @@ class Scene:
 
     @property
     def held(self) -> int:
-        return len(self.stream._held or b"")
+        return len(self.stream._outlet.held or b"")
 
     def comes(self, data: bytes) -> bool:
         """Whether the stream still listened."""
