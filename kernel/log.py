@@ -10,10 +10,13 @@ Facts come from strangers in part (a subject DN, a topic). Whatever they hold, a
 import json
 import logging
 import math
+import os
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 FORBIDDEN_FIELDS = frozenset(
     {"payload", "password", "secret", "token", "key", "private_key", "psk", "authorization", "cookie"}
@@ -21,6 +24,7 @@ FORBIDDEN_FIELDS = frozenset(
 FACT_MAX_CHARS = 4096  # a longer one is cut, and ends in …
 INTEGER_MAX_BITS = 1024  # a longer one costs more to spell than it tells
 _ATTRIBUTE = "tuhono_fields"
+_ROOT = logging.getLogger()
 
 
 def fields(**facts: object) -> dict[str, Any]:
@@ -41,9 +45,9 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         parts = [
-            f'{{"time": "{time}", "level": "{record.levelname.lower()}", "event": {_quoted(_message_of(record))}',
+            f'{{"time": "{_stamp(int(record.created * 1000))}", "level": "{record.levelname.lower()}",'
+            f' "event": {_quoted(_message_of(record))}',
             f'"logger": {_quoted(record.name)}',
         ]
         for name, fact in _facts_of(record).items():
@@ -52,6 +56,78 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             parts.append(f'"traceback": {_quoted(self.formatException(record.exc_info))}')
         return (", ".join(parts) + "}").replace("\x7f", "\\u007f")
+
+
+class JsonOutput(logging.Handler):
+    """Writes each record when it comes, with one system call; none waits here to be lost with the process.
+
+    Where standard error is a pipe that does not block and is full, whole records are lost, and no line is cut.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self._stream = stream
+        self._descriptor = _descriptor_of(stream)
+        self._rest = b""  # of the last line, where it was written in part
+        self._writing = threading.RLock()  # a collection of garbage may log while this very thread writes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+    def write(self, line: str) -> None:
+        """One whole line, in ASCII. A line that cannot be written is lost: nowhere is left to say so."""
+        descriptor = self._descriptor
+        with self._writing:
+            try:
+                if descriptor is None:
+                    self._stream.write(line)
+                    self._stream.flush()
+                    return
+                left = self._rest + line.encode("ascii")
+                while left:
+                    self._rest = left = left[os.write(descriptor, left) :]
+            except OSError:
+                pass
+
+
+class Event:
+    """A kind of record that every connection writes: what never changes of it is spelled once, beforehand.
+
+    The same line as `log.info(name, extra=fields(…))` gives, for 4 µs instead of 12: no LogRecord is made where the
+    only one to read it is JsonOutput. Anybody else's handler gets the record.
+    """
+
+    __slots__ = ("_facts", "_form", "_log", "_name")
+
+    def __init__(self, log: logging.Logger, name: str, *facts: str) -> None:
+        """`facts` are the fields' names. Raises ValueError as `fields` does."""
+        fields(**dict.fromkeys(facts))
+        if not _TAKEN.isdisjoint(facts):
+            raise ValueError(f"every record has these already: {sorted(_TAKEN)}")
+        members = "".join(f", {_quoted(fact)}: %s" for fact in facts)
+        opening = f'", "level": "info", "event": {_quoted(name)}, "logger": {_quoted(log.name)}'
+        self._form = '{"time": "%s' + opening.replace("%", "%%") + members + "}\n"
+        self._log = log
+        self._name = name
+        self._facts = facts
+
+    def info(self, *values: object) -> None:
+        """Write it, with one value for each fact, in their order; more or fewer are a defect, and raise."""
+        log = self._log
+        if not log.isEnabledFor(logging.INFO):
+            return
+        handlers = _ROOT.handlers
+        output = handlers[0] if len(handlers) == 1 else None
+        if type(output) is not JsonOutput:
+            log.info(self._name, extra=fields(**dict(zip(self._facts, values, strict=True))))
+            return
+        said = [_quoted(v) if type(v) is str and len(v) <= FACT_MAX_CHARS else _as_json(v) for v in values]
+        line = self._form % (_stamp(time.time_ns() // 1_000_000), *said)
+        output.write(line.replace("\x7f", "\\u007f"))
 
 
 class HumanFormatter(logging.Formatter):
@@ -72,18 +148,50 @@ def configure(level: str, *, as_json: bool | None = None) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads them
 
     logging._srcfile = None  # as the library's page on optimisation has it: no frames
-    handler = logging.StreamHandler(sys.stderr)
-    use_json = (not sys.stderr.isatty()) if as_json is None else as_json
-    handler.setFormatter(JsonFormatter() if use_json else HumanFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    handler: logging.Handler
+    if (not sys.stderr.isatty()) if as_json is None else as_json:
+        handler = JsonOutput(sys.stderr)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(HumanFormatter())
+    _ROOT.handlers[:] = [handler]
+    _ROOT.setLevel(level.upper())
+
+
+def _descriptor_of(stream: TextIO) -> int | None:
+    """Where a stream's text ends up; None for one that is kept in memory."""
+    try:
+        stream.flush()
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+_stamped = (-1, "")  # a second, and how it is spelled: the same one for thousands of records
+
+
+def _stamp(moment_ms: int) -> str:
+    """Milliseconds since the epoch, as ISO 8601 has them."""
+    global _stamped
+    second, millisecond = divmod(moment_ms, 1000)
+    known, text = _stamped
+    if second != known:
+        text = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        _stamped = (second, text)
+    return f"{text}.{millisecond:03d}+00:00"
 
 
 def _as_json(fact: object) -> str:
-    """As json.dumps has it; texts, which nearly all facts are, by a shorter way (a record: 6 µs against 13)."""
-    plain = _plain(fact)
-    return _quoted(plain) if type(plain) is str else json.dumps(plain)
+    """As json.dumps has it; text for everything that is not a finite number, a truth value or nothing."""
+    if fact is None:
+        return "null"
+    if isinstance(fact, bool):
+        return "true" if fact else "false"
+    if isinstance(fact, int) and fact.bit_length() <= INTEGER_MAX_BITS:
+        return int.__repr__(fact)
+    if isinstance(fact, float) and math.isfinite(fact):
+        return float.__repr__(fact)
+    return _quoted(_text_of(fact))
 
 
 def _facts_of(record: logging.LogRecord) -> Mapping[str, object]:
@@ -96,15 +204,6 @@ def _message_of(record: logging.LogRecord) -> str:
         return _cut(record.getMessage())
     except Exception:  # somebody else's format string does not fit its arguments; the record is worth more
         return _cut(str(record.msg))
-
-
-def _plain(fact: object) -> object:
-    """The fact as JSON can say it; text for everything that is not a number, a truth value or nothing."""
-    if fact is None or (isinstance(fact, int) and fact.bit_length() <= INTEGER_MAX_BITS):
-        return fact
-    if isinstance(fact, float):
-        return fact if math.isfinite(fact) else str(fact)
-    return _text_of(fact)
 
 
 def _spelled(fact: object) -> str:

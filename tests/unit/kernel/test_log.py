@@ -3,12 +3,16 @@
 import io
 import json
 import logging
+import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 
-from kernel.log import FACT_MAX_CHARS, FORBIDDEN_FIELDS, HumanFormatter, JsonFormatter, configure, fields
+from kernel.log import FACT_MAX_CHARS, FORBIDDEN_FIELDS, Event, HumanFormatter, JsonFormatter, configure, fields
 
 HOSTILE = "a\r\n12:00:00 error forged\x1b[31m\x7f\x9b2J\u202e\u2028\udcff\0é"
 
@@ -108,19 +112,118 @@ def test_a_traceback_is_a_member_of_the_json_line() -> None:
     assert "ValueError: a\nb" in json.loads(line)["traceback"]
 
 
-def test_configured_records_go_to_standard_error_from_the_level_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def configured(monkeypatch: pytest.MonkeyPatch, stream: TextIO, **choices: bool) -> Iterator[None]:
+    """Logging as a process sets it up, into this stream instead of standard error."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     try:
-        configure("info")
-        logging.getLogger("a").debug("not.written")
-        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
-        configure("info", as_json=False)
-        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
+        configure("info", **choices)
+        yield
     finally:
         root.handlers[:], root.level = before
+
+
+def test_configured_records_go_to_standard_error_from_the_level_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    with configured(monkeypatch, stream):
+        logging.getLogger("a").debug("not.written")
+        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
+    with configured(monkeypatch, stream, as_json=False):
+        logging.getLogger("a").info("device.admitted", extra=fields(tenant_id="t"))
     first, second = stream.getvalue().splitlines()
     assert json.loads(first)["tenant_id"] == "t"
     assert second.endswith("device.admitted tenant_id=t")
+
+
+def test_a_record_is_in_the_file_as_soon_as_it_was_logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = logging.getLogger("a")
+    with (tmp_path / "log").open("w") as stream, configured(monkeypatch, stream):
+        log.info("device.refused")
+        assert json.loads((tmp_path / "log").read_text())["event"] == "device.refused"
+        Event(log, "device.admitted").info()
+        assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def test_a_full_pipe_loses_whole_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    os.set_blocking(reader, False)
+    log, received = logging.getLogger("a"), b""
+    with os.fdopen(writer, "w") as stream, configured(monkeypatch, stream):
+        for number in range(300):
+            log.info("device.refused", extra=fields(number=number, detail="x" * 1009))
+        received += os.read(reader, 1 << 20)
+        log.info("device.admitted")
+        received += os.read(reader, 1 << 20)
+    os.close(reader)
+    entries = [json.loads(line) for line in received.decode().splitlines()]
+    assert [entry["number"] for entry in entries[:-1]] == list(range(len(entries) - 1))
+    assert 10 < len(entries) < 300 and entries[-1]["event"] == "device.admitted"
+
+
+FACTS = [
+    "t",
+    HOSTILE,
+    'a"b\\',
+    "100 %s",
+    "x" * 10_000,
+    12.25,
+    float("inf"),
+    7,
+    1 << 20_000,
+    True,
+    None,
+    [1],
+    Unspeakable(),
+]
+
+
+def test_an_event_writes_the_line_that_its_record_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    log = logging.getLogger("a%s")
+    names = [f"fact_{number}" for number in range(len(FACTS))]
+    with configured(monkeypatch, stream):
+        Event(log, "device.admitted", *names).info(*FACTS)
+        log.info("device.admitted", extra=fields(**dict(zip(names, FACTS, strict=True))))
+    first, second = (line.partition(", ") for line in stream.getvalue().splitlines())
+    assert first[2] == second[2]
+    assert json.loads("".join(first))["time"].endswith("+00:00")
+
+
+def test_an_event_is_a_record_to_other_handlers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Event(logging.getLogger("a"), "device.admitted", "tenant_id").info("t")
+    [record] = caplog.records
+    assert (record.getMessage(), record.__dict__["tuhono_fields"]) == ("device.admitted", {"tenant_id": "t"})
+
+
+def test_an_event_below_the_level_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    with configured(monkeypatch, stream):
+        logging.getLogger().setLevel(logging.WARNING)
+        Event(logging.getLogger("a"), "device.admitted").info()
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["password", "event"])
+def test_an_event_has_no_field_that_it_may_not_have(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Event(logging.getLogger("a"), "device.admitted", name)
+
+
+@pytest.mark.parametrize("values", [(), ("t", "d", "more")])
+def test_an_event_takes_a_value_for_each_field(monkeypatch: pytest.MonkeyPatch, values: tuple[str, ...]) -> None:
+    with configured(monkeypatch, io.StringIO()), pytest.raises(TypeError):
+        Event(logging.getLogger("a"), "device.admitted", "tenant_id", "device_id").info(*values)
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 1.0625, 1_700_000_000.999])
+def test_time_is_told_to_the_millisecond(moment_s: float) -> None:
+    made = record()
+    made.created = moment_s
+    expected = {0.0: "1970-01-01T00:00:00.000", 1.0625: "1970-01-01T00:00:01.062"}.get(
+        moment_s, "2023-11-14T22:13:20.999"
+    )
+    assert json.loads(JsonFormatter().format(made))["time"] == expected + "+00:00"
