@@ -1,4 +1,4 @@
-"""A parsed certificate, cached by SHA-256 of its DER.
+"""A parsed certificate, and the cache of those parsed last.
 
 Reads the encoding itself: devices carry certificates that stricter readers refuse (X.509 v1, serial numbers
 of zero or less, extensions nobody can read) and that are nevertheless theirs. Structure, names and validity
@@ -25,7 +25,7 @@ from pki.signatures import SignatureAlgorithm, read_signature_algorithm, verifie
 T = TypeVar("T")
 _ASCII_NAMES = (known.EMAIL_NAME, known.DNS_NAME, known.URI_NAME)
 _CONTROL_BYTES = bytes((*range(0x20), 0x7F))
-_OBJECTS_BYTES = 3_000  # of a certificate's own small objects, whatever it says
+_OBJECTS_BYTES = 3_400  # of a certificate's own small objects, whatever it says, and of a note with it
 _MEMBER_BYTES = 250  # of an extension, a purpose or a name, beside its content
 
 
@@ -47,7 +47,6 @@ class Certificate:
         "alternative_names",
         "basic_constraints",
         "der",
-        "fingerprint_hex",
         "issuer_dn",
         "key_facts",
         "key_usage",
@@ -59,7 +58,6 @@ class Certificate:
     )
 
     der: bytes
-    fingerprint_hex: str  # SHA-256 of the DER, lower case
     subject_dn: str  # RFC 2253 as hono-registry 4.5 spells it
     issuer_dn: str
     not_before: datetime  # aware, UTC
@@ -72,10 +70,9 @@ class Certificate:
     alternative_names: tuple[GeneralName, ...] | None  # None: unreadable, or not the characters their kind allows
     unknown_critical: str | None  # OID of a critical extension not understood, or of unreadable basic constraints
 
-    def __init__(self, certificate_der: bytes, *, fingerprint_hex: str | None = None) -> None:
+    def __init__(self, certificate_der: bytes) -> None:
         """Raises CertificateUnreadable (KeyTooLarge among them) or NameUnreadable."""
         self.der = certificate_der
-        self.fingerprint_hex = fingerprint_hex or sha256(certificate_der).hexdigest()
         try:
             self._parts = parts = read_certificate(certificate_der)
         except der.DerFault as fault:
@@ -125,7 +122,7 @@ class Certificate:
         return isinstance(other, Certificate) and self.der == other.der
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint_hex)
+        return hash(self.der)
 
     def __repr__(self) -> str:
         return f"Certificate({self.subject_dn!r}, {self.fingerprint_hex})"
@@ -137,6 +134,11 @@ class Certificate:
         names = getsizeof(self.subject_dn) + getsizeof(self.issuer_dn)
         # The bytes are there whole, as what is signed, as its parts, and once more as the names within.
         return 4 * len(self.der) + names + members * _MEMBER_BYTES + _OBJECTS_BYTES
+
+    @property
+    def fingerprint_hex(self) -> str:
+        """SHA-256 of the DER, lower case."""
+        return sha256(self.der).hexdigest()
 
     @property
     def version(self) -> int:
@@ -259,36 +261,66 @@ def parse_certificate(certificate_der: bytes) -> Certificate:
     return Certificate(certificate_der)
 
 
+class _Kept:
+    """A certificate in the cache, what it takes there, and what was noted with it."""
+
+    __slots__ = ("certificate", "held_bytes", "note")
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        self.held_bytes = certificate.held_bytes
+        self.note: object = None
+
+
 class CertificateCache:
     """The certificates parsed last, so that one that comes again is neither parsed nor verified again.
 
     Holds at most `certificates_max` certificates and `bytes_max` bytes of memory; the longest unused go first.
+    Found by the DER itself: its digest would cost more than all else that is done here.
     """
 
     def __init__(self, certificates_max: int, *, bytes_max: int = 67_108_864) -> None:
         self._certificates_max = certificates_max
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._kept: OrderedDict[bytes, Certificate] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, certificate_der: bytes) -> bool:
+        return certificate_der in self._kept
+
     def parse(self, certificate_der: bytes) -> Certificate:
         """Raises CertificateUnreadable or NameUnreadable, every time anew."""
-        digest = sha256(certificate_der)
-        key = digest.digest()
-        certificate = self._kept.get(key)
-        if certificate is not None:
-            self._kept.move_to_end(key)
-            return certificate
-        certificate = Certificate(certificate_der, fingerprint_hex=digest.hexdigest())
-        self._kept[key] = certificate
-        self._bytes += certificate.held_bytes
+        kept = self._kept.get(certificate_der)
+        if kept is not None:
+            self._kept.move_to_end(certificate_der)
+            return kept.certificate
+        certificate = Certificate(certificate_der)
+        kept = self._kept[certificate_der] = _Kept(certificate)
+        self._bytes += kept.held_bytes
         while len(self._kept) > self._certificates_max or self._bytes > self._bytes_max:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.held_bytes
         return certificate
+
+    def note_of(self, certificate_der: bytes) -> object:
+        """What was noted with this certificate, if it is still here."""
+        kept = self._kept.get(certificate_der)
+        if kept is None:
+            return None
+        self._kept.move_to_end(certificate_der)
+        return kept.note
+
+    def note(self, certificate_der: bytes, note: object) -> None:
+        """Keep a note with a certificate, in place of any other, for as long as that is here.
+
+        It may refer to that certificate and to no other, and is small: 400 bytes are counted for it.
+        """
+        kept = self._kept.get(certificate_der)
+        if kept is not None:
+            kept.note = note
 
 
 def _or_else(read: Callable[[bytes], T], content: bytes, unreadable: T) -> T:

@@ -14,6 +14,7 @@ class AnchorIndex:
     """Issuer DN → anchors. Used on the event loop only; as large as what operators registered."""
 
     def __init__(self) -> None:
+        self.version = 0  # another one after every change
         self._by_name: dict[str, dict[TenantId, tuple[TrustAnchor, ...]]] = {}
         self._by_tenant: dict[TenantId, tuple[TrustAnchor, ...]] = {}
 
@@ -31,7 +32,7 @@ class AnchorIndex:
 
     def put(self, tenant: Tenant) -> None:
         """Take the tenant's anchors as they are now, in place of what was known of it."""
-        self.remove(tenant.tenant_id)
+        self.remove(tenant.tenant_id)  # with a new version
         if not tenant.trust_anchors:
             return
         self._by_tenant[tenant.tenant_id] = tenant.trust_anchors
@@ -41,6 +42,7 @@ class AnchorIndex:
 
     def remove(self, tenant_id: TenantId) -> None:
         """Forget the tenant's anchors. Safe to repeat."""
+        self.version += 1
         for name in {anchor.authority.subject_dn for anchor in self._by_tenant.pop(tenant_id, ())}:
             of_name = self._by_name[name]
             del of_name[tenant_id]

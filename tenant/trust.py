@@ -3,12 +3,16 @@
 The order of hono-registry 4.2 with 4.8 over it: the nearest registered issuer's name decides the
 tenant, SNI decides among several; then any valid anchor of that tenant may end the path. Never falls
 through to another tenant. The same code answers a handshake and `tuhono explain`.
+
+A chain that was trusted is trusted again without a second look, as long as nothing has changed that the verdict
+was made of; a refusal is always found anew.
 """
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
 
 from kernel.clock import Clock
 from kernel.errors import Refused, Unavailable
@@ -30,6 +34,8 @@ from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguou
 from tenant.model import TrustAnchor
 
 log = logging.getLogger(__name__)
+_EVER = datetime.min.replace(tzinfo=UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,40 @@ class TrustVerdict:
         return self.presented[0] if self.presented else None
 
 
+class _Trusted:
+    """A verdict by which a chain was trusted, and what it was made of: chain, SNI host, anchors, moment.
+
+    The rest that goes into it never changes while the process runs.
+    """
+
+    __slots__ = ("_above", "_server_name", "_since", "_until", "_version", "verdict")
+
+    def __init__(
+        self,
+        verdict: TrustVerdict,
+        *,
+        above: bytes,
+        server_name: str | None,
+        version: int,
+        since: datetime,
+        until: datetime,
+    ) -> None:
+        self.verdict = verdict  # without the certificates above the leaf: they are not for a note to hold
+        self._above = above  # digest of these
+        self._server_name = server_name
+        self._version = version  # of the anchors
+        self._since = since  # between these two moments, both excluded, no validity begins or ends
+        self._until = until
+
+    def holds(self, above: bytes, server_name: str | None, version: int, at: datetime) -> bool:
+        return (
+            self._version == version
+            and self._since < at < self._until
+            and self._server_name == server_name
+            and self._above == above
+        )
+
+
 class TrustJudge:
     """Judges presented chains against the anchors of all tenants."""
 
@@ -83,7 +123,14 @@ class TrustJudge:
             self._tenants.catch_up()
         except Unavailable as fault:
             log.error("anchors.stale", extra=fields(code=fault.code, detail=str(fault)))
-        return self.judge(chain_der, server_name, at=self._clock.now())
+        at = self._clock.now()
+        verdict = self._trusted_before(chain_der, server_name, at)
+        if verdict is None:
+            comes_again = bool(chain_der) and chain_der[0] in self._certificates
+            verdict = self.judge(chain_der, server_name, at=at)
+            if verdict.refusal is None and comes_again:  # a stranger may never, and pays for nothing
+                self._remember(verdict, chain_der, server_name, at)
+        return verdict
 
     def judge(
         self, chain_der: Sequence[bytes], server_name: str | None, *, at: datetime, explain: bool = False
@@ -109,6 +156,37 @@ class TrustJudge:
             checks = (Check(name=refusal.code, passed=False, detail=str(refusal)),) if explain else ()
             return TrustVerdict(presented=tuple(presented), tenant_id=None, anchor=None, refusal=refusal, checks=checks)
         return self._judge_for(tenant_id, how, presented, at, explain)
+
+    def _trusted_before(self, chain_der: Sequence[bytes], server_name: str | None, at: datetime) -> TrustVerdict | None:
+        """The verdict that `judge` would come to, where that is known beforehand."""
+        note = self._certificates.note_of(chain_der[0]) if chain_der else None
+        if not isinstance(note, _Trusted):
+            return None
+        if not note.holds(_digest_above(chain_der), server_name, self._anchors.version, at):
+            return None
+        if len(chain_der) == 1:
+            return note.verdict
+        return replace(note.verdict, presented=tuple(self._certificates.parse(der) for der in chain_der))
+
+    def _remember(
+        self, verdict: TrustVerdict, chain_der: Sequence[bytes], server_name: str | None, at: datetime
+    ) -> None:
+        """Until a validity of what was presented, or of one of the tenant's anchors, begins or ends."""
+        assert verdict.tenant_id is not None
+        turns = [moment for one in verdict.presented for moment in (one.not_before, one.not_after)]
+        for anchor in self._anchors.of_tenant(verdict.tenant_id):
+            turns += (anchor.authority.not_before, anchor.authority.not_after)
+        since = max((moment for moment in turns if moment <= at), default=_EVER)
+        until = min((moment for moment in turns if moment >= at), default=_NEVER)
+        note = _Trusted(
+            replace(verdict, presented=verdict.presented[:1]),
+            above=_digest_above(chain_der),
+            server_name=server_name,
+            version=self._anchors.version,
+            since=since,
+            until=until,
+        )
+        self._certificates.note(chain_der[0], note)
 
     def _parse(self, chain_der: Sequence[bytes], presented: list[Certificate]) -> None:
         if not chain_der:
@@ -173,6 +251,11 @@ class TrustJudge:
         return TrustVerdict(
             presented=tuple(presented), tenant_id=tenant_id, anchor=None, refusal=fault, checks=found.checks
         )
+
+
+def _digest_above(chain_der: Sequence[bytes]) -> bytes:
+    """Of what was presented above the leaf; each certificate's length is in its DER, so they cannot run together."""
+    return sha256(b"".join(chain_der[1:])).digest() if len(chain_der) > 1 else b""
 
 
 def _require_leaf_in_time(leaf: Certificate, at: datetime) -> None:
