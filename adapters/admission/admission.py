@@ -12,20 +12,21 @@ from typing import Any
 
 from adapters.admission.evidence import Evidence
 from adapters.admission.examination import Examination, Finding, certificate_facts
-from kernel.errors import Refused
+from kernel.errors import Refused, Unavailable
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
-from kernel.log import fields
+from kernel.log import Event, fields
 from registry.autoprovision import AutoProvisioner
 from registry.errors import NotAuthenticated, ProvisioningWithdrawn
-from registry.model import KnownDevice
+from registry.model import Device, KnownDevice
 from registry.refusals import RefusalRecord
 
 log = logging.getLogger(__name__)
+_ADMITTED = Event(log, "device.admitted", "tenant_id", "device_id", "adapter", "remote", "handshake_ms")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Admitted:
-    """The device a peer proved to be."""
+    """The device a peer proved to be. Not frozen for the same reason as `Finding`."""
 
     tenant_id: TenantId
     device_id: DeviceId
@@ -33,6 +34,15 @@ class Admitted:
     auth_id: AuthId
     provisioned: bool  # by this very connection
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of the device, for its messages
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Undecided:
+    """A peer that something has to be waited for: the registry's answer, where there is no finding yet, or what
+    the finding asks for."""
+
+    evidence: Evidence
+    finding: Finding | None
 
 
 class Admission:
@@ -58,13 +68,34 @@ class Admission:
         Raises Refused (of any kind) or Unavailable; every refusal is recorded. Safe to repeat: any number of
         connections racing with one new certificate end up with one device, and all are admitted.
         """
+        decided = self.decide(evidence)
+        return await self.conclude(decided) if isinstance(decided, Undecided) else decided
+
+    def decide(self, evidence: Evidence) -> Admitted | Undecided | None:
+        """`admit` without waiting: what is undecided then goes to `conclude`. A known device needs no task."""
         presented = evidence.peer.certificate
         if presented is None and not self._authentication_required:
             return None
         try:
             if presented is None:
                 raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
-            return await self._carry_out(await self._examination.examine(presented.verdict, evidence), evidence)
+            finding = self._examination.examine_now(presented.verdict, evidence)
+        except Refused as refusal:
+            self._record(refusal, evidence)
+            raise
+        except Unavailable:  # at once; it may be otherwise for who waits
+            return Undecided(evidence=evidence, finding=None)
+        known = finding.known
+        if known is None or known.notification_due:
+            return Undecided(evidence=evidence, finding=finding)
+        return _admitted(known.device, finding, evidence, provisioned=False)
+
+    async def conclude(self, undecided: Undecided) -> Admitted | None:
+        """What `admit` gives or raises, for a peer that `decide` left undecided."""
+        evidence = undecided.evidence
+        try:
+            finding = undecided.finding or await self._examine(evidence)
+            return await self._carry_out(finding, evidence)
         except Refused as refusal:
             self._record(refusal, evidence)
             raise
@@ -81,34 +112,18 @@ class Admission:
             if known.notification_due:
                 await self._provisioner.ensure_announced(known, finding.auth_id)
                 known = await self._still_usable(evidence)
-        device = known.device
-        if log.isEnabledFor(logging.INFO):
-            log.info(
-                "device.admitted",
-                extra=fields(
-                    tenant_id=device.tenant_id,
-                    device_id=device.device_id,
-                    adapter=evidence.adapter,
-                    remote=str(evidence.peer.address),
-                    handshake_ms=round(evidence.peer.handshake_ms, 1),
-                ),
-            )
-        return Admitted(
-            tenant_id=device.tenant_id,
-            device_id=device.device_id,
-            anchor_id=finding.anchor.anchor_id,
-            auth_id=finding.auth_id,
-            provisioned=created,
-            defaults=device.defaults,
-        )
+        return _admitted(known.device, finding, evidence, provisioned=created)
 
     async def _still_usable(self, evidence: Evidence) -> KnownDevice:
-        presented = evidence.peer.certificate
-        assert presented is not None
-        finding = await self._examination.examine(presented.verdict, evidence)
+        finding = await self._examine(evidence)
         if finding.known is None:
             raise ProvisioningWithdrawn("the device was deleted while it connected")
         return finding.known
+
+    async def _examine(self, evidence: Evidence) -> Finding:
+        presented = evidence.peer.certificate
+        assert presented is not None
+        return await self._examination.examine(presented.verdict, evidence)
 
     def _record(self, refusal: Refused, evidence: Evidence) -> None:
         peer = evidence.peer
@@ -121,3 +136,16 @@ class Admission:
             facts["sni"] = peer.server_name
         self._refusals.add(refusal, facts, tenant_id=tenant_id)
         log.info("device.refused", extra=fields(code=refusal.code, tenant_id=tenant_id, detail=str(refusal), **facts))
+
+
+def _admitted(device: Device, finding: Finding, evidence: Evidence, *, provisioned: bool) -> Admitted:
+    peer = evidence.peer
+    _ADMITTED.info(device.tenant_id, device.device_id, evidence.adapter, str(peer.address), round(peer.handshake_ms, 1))
+    return Admitted(
+        tenant_id=device.tenant_id,
+        device_id=device.device_id,
+        anchor_id=finding.anchor.anchor_id,
+        auth_id=finding.auth_id,
+        provisioned=provisioned,
+        defaults=device.defaults,
+    )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from adapters.edge.peer import Peer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Evidence:
-    """Everything admission may look at. `client_id` is MQTT's; others leave it None.
+    """Everything admission may look at. `client_id` is MQTT's; others leave it None. Nobody changes it.
 
     Passwords, tokens and pre-shared keys join as further members.
     """

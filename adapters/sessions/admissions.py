@@ -1,4 +1,6 @@
-"""Waits for admission on behalf of connections: one task each, only while the verdict is out.
+"""Waits for admission on behalf of connections: a task for each that something has to be waited for.
+
+Most need none: a known device is admitted with the lookup, which does not wait where the registry is at hand.
 
 The tasks live in a TaskGroup that `run` owns. A connection that goes away meanwhile does not stop its
 admission: a device half registered is worse than a verdict nobody waits for.
@@ -8,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from adapters.admission.admission import Admission, Admitted
+from adapters.admission.admission import Admission, Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.sessions.errors import AdmissionsFull, ShuttingDown
 from kernel.errors import TuhonoError
@@ -46,25 +48,39 @@ class Admissions:
         """`verdict` is called once, later: with what was admitted (None: anonymous) or with the error. It must
         not raise.
 
-        Raises AdmissionsFull or ShuttingDown instead. No verdict comes where `run` is cancelled first.
+        Raises AdmissionsFull or ShuttingDown instead. No verdict comes where `run` is cancelled while it waits.
         """
         if self._tasks is None:
             raise ShuttingDown("admissions are closed")
         if self._pending >= self._admissions_max:
             raise AdmissionsFull(f"{self._pending} devices are waiting to be admitted")
-        self._pending += 1
-        self._tasks.create_task(self._admit(evidence, verdict))
+        decided: Admitted | Undecided | None = None
+        error: Exception | None = None
+        try:
+            decided = self._admission.decide(evidence)
+        except Exception as fault:
+            error = _told(fault, evidence)
+        if isinstance(decided, Undecided):
+            self._pending += 1
+            self._tasks.create_task(self._conclude(decided, verdict))
+        else:
+            asyncio.get_running_loop().call_soon(verdict, decided, error)
 
-    async def _admit(self, evidence: Evidence, verdict: Verdict) -> None:
+    async def _conclude(self, undecided: Undecided, verdict: Verdict) -> None:
         admitted: Admitted | None = None
         error: Exception | None = None
         try:
-            admitted = await self._admission.admit(evidence)
-        except TuhonoError as refusal:
-            error = refusal
-        except Exception as defect:
-            log.exception("admission.failed", extra=fields(remote=str(evidence.peer.address)))
-            error = defect
+            admitted = await self._admission.conclude(undecided)
+        except Exception as fault:
+            error = _told(fault, undecided.evidence)
         finally:
             self._pending -= 1
         verdict(admitted, error)
+
+
+def _told(fault: Exception, evidence: Evidence) -> Exception:
+    """The error as a verdict bears it; what is no refusal is a defect, and logged."""
+    if isinstance(fault, TuhonoError):
+        return fault
+    log.error("admission.failed", exc_info=fault, extra=fields(remote=str(evidence.peer.address)))
+    return fault

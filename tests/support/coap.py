@@ -13,7 +13,7 @@ from aiocoap.message import Message as ForeignMessage
 from aiocoap.numbers import OptionNumber, Type  # type: ignore[import-untyped]
 from aiocoap.optiontypes import OpaqueOption  # type: ignore[import-untyped]
 
-from adapters.admission.admission import Admission, Admitted
+from adapters.admission.admission import Admission, Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.coap.shell import CoapAdapter
 from adapters.coap.wire.exchanges import WireLimits
@@ -162,8 +162,11 @@ class ScriptedAdmission(Admission):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def admit(self, evidence: Evidence) -> Admitted | None:
-        self.asked.append(evidence)
+    def decide(self, evidence: Evidence) -> Undecided:
+        return Undecided(evidence=evidence, finding=None)
+
+    async def conclude(self, undecided: Undecided) -> Admitted | None:
+        self.asked.append(undecided.evidence)
         await self.gate.wait()
         verdict = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
         if isinstance(verdict, Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httptools
 
-from adapters.admission.admission import Admission, Admitted
+from adapters.admission.admission import Admission, Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import StreamHandler
@@ -42,8 +42,11 @@ class TellingAdmission(Admission):
         self.may_go = asyncio.Event()
         self.may_go.set()
 
-    async def admit(self, evidence: Evidence) -> Admitted | None:
-        self.evidence.append(evidence)
+    def decide(self, evidence: Evidence) -> Undecided:
+        return Undecided(evidence=evidence, finding=None)
+
+    async def conclude(self, undecided: Undecided) -> Admitted | None:
+        self.evidence.append(undecided.evidence)
         await self.may_go.wait()
         if isinstance(self.verdict, Exception):
             raise self.verdict

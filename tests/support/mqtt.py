@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from adapters.admission.admission import Admission, Admitted
+from adapters.admission.admission import Admission, Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.edge.peer import Address, Peer
 from adapters.edge.ports import StreamHandler
@@ -48,8 +48,11 @@ class ScriptedAdmission(Admission):
         self.gate: asyncio.Event | None = None
         self.asked: list[Evidence] = []
 
-    async def admit(self, evidence: Evidence) -> Admitted | None:
-        self.asked.append(evidence)
+    def decide(self, evidence: Evidence) -> Undecided:
+        return Undecided(evidence=evidence, finding=None)
+
+    async def conclude(self, undecided: Undecided) -> Admitted | None:
+        self.asked.append(undecided.evidence)
         verdict = self.verdict
         if self.gate is not None:
             await self.gate.wait()
