@@ -199,7 +199,7 @@ def feed(connection: Connection, datagram: bytes) -> None:
     LIB.BIO_write(connection._into_ssl, datagram, len(datagram))
 
 
-def retransmission_timeout_s(connection: SSL.Connection) -> float | None:
+def retransmission_timeout_s(connection: Any) -> float | None:  # it says int, gives a float, and compiled code looks
     """Seconds until a DTLS flight must be sent again; None while none is due."""
     left = connection.DTLSv1_get_timeout()
     return None if left is None else float(left)

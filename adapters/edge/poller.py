@@ -12,6 +12,7 @@ import asyncio
 import logging
 import select
 from collections.abc import Callable
+from typing import Any
 
 from kernel.log import fields
 
@@ -32,7 +33,7 @@ class Poller:
 
     def __init__(self, *, events_per_turn: int = _EVENTS_PER_TURN) -> None:
         self._events_per_turn = events_per_turn
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Any = None  # uvloop's answers are not of the types asyncio declares, and compiled code looks
         self._epoll: select.epoll | None = None
         self._ready: dict[int, Ready] = {}
         self._wanted: dict[int, int] = {}  # of those who want other than to read
