@@ -27,12 +27,15 @@ from adapters.sessions.errors import SessionTakenOver
 from adapters.sessions.session import Session, session_of
 from kernel.errors import Refused, TuhonoError
 from kernel.ids import generate_id
-from kernel.log import fields
+from kernel.log import Event, fields
 
 if TYPE_CHECKING:
     from adapters.mqtt.adapter import MqttAdapter
 
 log = logging.getLogger(__name__)
+_CLOSED = Event(
+    log, "connection.closed", "remote", "tenant_id", "device_id", "client_id", "cause", "detail", "lasted_s"
+)
 
 ADAPTER: Final = "hono-mqtt"
 GOODBYE_S: Final = 30.0  # from the end of what a device sent until all of it is taken and kept
@@ -229,7 +232,8 @@ class ConnectionLife:
         if session is not None:
             lasted_s = self._adapter.clock.monotonic() - self._opened_at
             detail = None if fault is None else str(fault)
-            log.info("connection.closed", extra=self.facts(cause=cause, detail=detail, lasted_s=round(lasted_s, 3)))
+            whose = (session.remote, session.tenant_id, session.device_id, self.client_id or None)
+            _CLOSED.info(*whose, cause, detail, round(lasted_s, 3))
             self._adapter.left(self, session, lasted_s)
             session.end = _nothing
         self._connection.close(reasons.SUCCESS)
