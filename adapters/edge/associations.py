@@ -13,7 +13,18 @@ from OpenSSL import SSL
 
 from adapters.edge import engine
 from adapters.edge.deadlines import Deadlines
-from adapters.edge.engine import Outcome
+from adapters.edge.engine import (
+    BUFFER_BYTES,
+    BUFFER_START,
+    BUFFER_TEXT,
+    LIB,
+    RECORD_MAX_BYTES,
+    BIO_read,
+    BIO_write,
+    Outcome,
+    SSL_read,
+    SSL_write,
+)
 from adapters.edge.peer import Peer
 from adapters.edge.ports import DatagramHandler
 from adapters.edge.records import HEADER_BYTES, ContentType, datagrams
@@ -22,6 +33,7 @@ from kernel.clock import Clock
 from kernel.log import fields
 
 log = logging.getLogger(__name__)
+ERR_clear_error = LIB.ERR_clear_error
 
 
 class Unwrapped(NamedTuple):
@@ -70,15 +82,19 @@ class DtlsLine:
         self._connection = connection
 
     def wrap(self, datagram: bytes) -> bytes | None:
-        if engine.write(self._connection, datagram) <= 0:
+        connection, size = self._connection, len(datagram)
+        if size > RECORD_MAX_BYTES or SSL_write(connection._ssl, datagram, size) <= 0:
             engine.forget_errors()
             return None
-        return engine.take_output(self._connection)
+        count: int = BIO_read(connection._from_ssl, BUFFER_START, BUFFER_BYTES)
+        return BUFFER_TEXT[:count] if count > 0 else None
 
     def unwrap(self, datagram: bytes) -> bytes | Unwrapped:
         connection = self._connection
-        engine.feed(connection, datagram)
-        count, payload = engine.read_record(connection)
+        ERR_clear_error()  # what somebody left would be read as this datagram's failure
+        BIO_write(connection._into_ssl, datagram, len(datagram))
+        count: int = SSL_read(connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
+        payload: bytes = BUFFER_TEXT[:count] if count > 0 else b""
         if count > 0 and len(datagram) == HEADER_BYTES + (datagram[11] << 8 | datagram[12]):
             return payload  # of the only record: no need to ask for a second
         payloads = []
