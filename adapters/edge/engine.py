@@ -161,13 +161,6 @@ def read_record(connection: Connection) -> tuple[int, bytes]:
     return count, BUFFER_TEXT[:count] if count > 0 else b""
 
 
-def write(connection: Connection, data: bytes) -> int:
-    """Encrypt at most one record's worth of bytes; how many were taken, not positive where that failed."""
-    LIB.ERR_clear_error()
-    count: int = LIB.SSL_write(connection._ssl, data, min(len(data), RECORD_MAX_BYTES))
-    return count
-
-
 def feed_intake(connection: Connection, start: int, count: int) -> int:
     """Hand over a slice of the intake's first `count` bytes, from `start`; returns where the next one starts."""
     length = min(count - start, SLICE_BYTES)
