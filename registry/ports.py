@@ -1,5 +1,6 @@
 """What the registry room needs from a database."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +12,13 @@ from registry.model import AuditRow, Credential, Device, KnownDevice, Provisioni
 class ConnectPath(Protocol):
     """The few questions a connecting device raises. Every method raises StorageUnavailable."""
 
-    async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None: ...
+    async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        """Whom a credential is for, and how it stands.
+
+        Every change committed before the answer is delivered by the change feed before this returns: whoever knows
+        tenants by heart sees afterwards whether what it knew still held.
+        """
+        ...
 
     def find_by_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         """The same for a caller that cannot wait, because it stands inside a handshake.
@@ -28,16 +35,16 @@ class ConnectPath(Protocol):
 
     async def count_devices(self, tenant_id: TenantId) -> int: ...
 
-    async def provision(self, order: ProvisioningOrder) -> KnownDevice:
+    def provision(self, order: ProvisioningOrder) -> asyncio.Future[KnownDevice]:
         """Register device and credential, queue its event and write its audit row: one transaction.
 
         Where (tenant, x509-cert, auth-id) is on record by then, in any state, that record is returned
         and nothing is written: any number of callers in any number of processes get one device.
-        Raises DeviceExists, DeviceLimitReached, ProvisioningWithdrawn.
+        Never raises itself. The future fails with DeviceExists, DeviceLimitReached, ProvisioningWithdrawn.
         """
         ...
 
-    async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+    def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
         """The provisioning event is kept: set the flag and drop the queued event. Safe to repeat."""
         ...
 

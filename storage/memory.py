@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kernel.clock import Clock
-from kernel.errors import Refused
+from kernel.errors import TuhonoError
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
 from registry.errors import DeviceUnknown
@@ -85,6 +85,7 @@ class MemoryConnectPath:
 
     def find_by_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         credential = self._state.credentials.get((tenant_id, type_, auth_id))
+        self._feed.catch_up()
         if credential is None:
             return None
         return self._known(credential)
@@ -98,22 +99,31 @@ class MemoryConnectPath:
     async def count_devices(self, tenant_id: TenantId) -> int:
         return sum(1 for holder, _ in self._state.devices if holder == tenant_id)
 
-    async def provision(self, order: ProvisioningOrder) -> KnownDevice:
-        await asyncio.sleep(0)  # as a real database, it lets others go first
-        require_storable(order.device_id, order.auth_id)
+    def provision(self, order: ProvisioningOrder) -> asyncio.Future[KnownDevice]:
+        future: asyncio.Future[KnownDevice] = asyncio.get_running_loop().create_future()
+        future.get_loop().call_soon(self._provision, order, future)  # as a real database, it lets others go first
+        return future
+
+    def _provision(self, order: ProvisioningOrder, future: asyncio.Future[KnownDevice]) -> None:
+        try:
+            require_storable(order.device_id, order.auth_id)
+        except NameUnstorable as fault:
+            _settle(future, fault)
+            return
         decided = decide(order, self._on_record(order), make_ids(IDS_PER_ORDER))
-        if isinstance(decided, Refused):
-            raise decided
         if isinstance(decided, Provisioned):
             self._write(decided)
-            return decided.known
-        return decided
+            decided = decided.known
+        _settle(future, decided)
 
-    async def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+    def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
         device = self._state.devices.get((tenant_id, device_id))
         if device is not None and not device.status.notification_sent:
             status = replace(device.status, notification_sent=True, updated=self._state.clock.now())
             self._state.devices[tenant_id, device_id] = replace(device, status=status, version=generate_id())
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
 
     async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:
         unsent = (
@@ -359,6 +369,15 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _settle(future: asyncio.Future[KnownDevice], outcome: KnownDevice | TuhonoError) -> None:
+    if future.done():  # the caller was cancelled
+        return
+    if isinstance(outcome, TuhonoError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def require_storable(*texts: str) -> None:

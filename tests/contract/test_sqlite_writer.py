@@ -13,6 +13,8 @@ from kernel.errors import Unavailable
 from kernel.ids import DeviceId
 from registry.errors import StorageUnavailable
 from registry.model import X509_CERT, AuditRow, KnownDevice
+from storage.connect_path import sqlite_writer
+from storage.connect_path.sqlite_thread import WriterThread
 from storage.database import DATABASE_FILE
 from storage.open import Store
 from storage.repositories import tenants as tenants_module
@@ -78,6 +80,59 @@ async def test_more_orders_than_may_wait_are_refused_at_once_and_the_others_kept
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [KnownDevice] * 5 + [StorageUnavailable] * 3
         await store.connect_path.provision(order("s-7"))
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What each transaction took: devices and marks."""
+    taken: list[tuple[int, int]] = []
+    commit = WriterThread._commit
+
+    def watched(self: WriterThread, orders: Any, marks: Any, audits: Any) -> Any:
+        if orders or marks:
+            taken.append((len(orders), len(marks)))
+        return commit(self, orders, marks, audits)
+
+    monkeypatch.setattr(WriterThread, "_commit", watched)
+    return taken
+
+
+async def test_what_comes_in_one_turn_is_one_transaction(tmp_path: Path, groups: list[tuple[int, int]]) -> None:
+    with opened(tmp_path) as store:
+        path = store.connect_path
+        await asyncio.gather(*(path.provision(order(f"s-{number}")) for number in range(20)))
+        await asyncio.gather(*(path.mark_notified(TENANT, DeviceId(f"s-{number}")) for number in range(20)))
+    assert groups == [(20, 0), (0, 20)]
+
+
+async def test_a_device_alone_waits_for_nobody_and_a_storm_shares_its_commits(
+    tmp_path: Path, groups: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "COMPANY_WAIT_S", 60.0)
+    monkeypatch.setattr(sqlite_writer, "STORM_S", 60.0)
+    with opened(tmp_path, provisioning_group_max=3) as store:
+        path = store.connect_path
+        await path.provision(order("alone"))
+        await path.mark_notified(TENANT, DeviceId("alone"))
+        second = path.provision(order("second"))  # so soon after the first: it waits
+        await asyncio.sleep(0)
+        third, fourth = path.provision(order("third")), path.provision(order("fourth"))  # until the group is full
+        assert [known.device.device_id for known in (await second, await third, await fourth)] == [
+            "second",
+            "third",
+            "fourth",
+        ]
+        marks = [path.mark_notified(TENANT, DeviceId(name)) for name in ("second", "third")]
+        await asyncio.sleep(0)
+        assert not any(mark.done() for mark in marks)
+    await asyncio.gather(*marks)  # the end does not wait for company
+    assert groups == [(1, 0), (0, 1), (3, 0), (0, 2)]
+
+
+async def test_more_than_one_group_takes_is_written_in_several(tmp_path: Path, groups: list[tuple[int, int]]) -> None:
+    with opened(tmp_path, provisioning_group_max=8) as store:
+        await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(20)))
+    assert groups == [(8, 0), (8, 0), (4, 0)]
 
 
 async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(tmp_path: Path) -> None:
