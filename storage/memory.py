@@ -77,8 +77,9 @@ class _State:
 class MemoryConnectPath:
     """`registry.ports.ConnectPath` over dicts."""
 
-    def __init__(self, state: _State) -> None:
+    def __init__(self, state: _State, *, feed: "MemoryChangeFeed") -> None:
         self._state = state
+        self._feed = feed
 
     async def find_by_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         return self.find_by_credential_now(tenant_id, type_, auth_id)
@@ -361,8 +362,8 @@ class MemoryStore:
 
     def __init__(self, clock: Clock, *, audit_rows_max: int = 100_000, changes_max: int = 10_000) -> None:
         state = _State(clock=clock, audit_rows_max=audit_rows_max, changes_max=changes_max)
-        self.connect_path = MemoryConnectPath(state)
         self.feed = MemoryChangeFeed(state)
+        self.connect_path = MemoryConnectPath(state, feed=self.feed)
         self.tenants = MemoryTenants(state)
         self.devices = MemoryDevices(state)
         self.audit = MemoryAudit(state)

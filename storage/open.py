@@ -39,7 +39,11 @@ class Store:
         self._reader = database.connect_reader()
         self.feed = SqliteChangeFeed(reader=self._reader, settings=tenant_settings)
         self.connect_path = SqliteConnectPath(
-            database=database, reader=self._reader, registry_settings=registry_settings, clock=clock
+            database=database,
+            reader=self._reader,
+            feed=self.feed,
+            registry_settings=registry_settings,
+            clock=clock,
         )
 
     @cached_property

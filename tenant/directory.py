@@ -40,9 +40,18 @@ class TenantDirectory:
         self._is_stale = False
         log.info("tenants.loaded", extra=fields(tenants=len(self._by_id)))
 
+    @property
+    def version(self) -> int:
+        """Another one after every change that has come to be known here, of any tenant."""
+        return self._anchors.version
+
     def catch_up(self) -> None:
         """Apply what other processes committed before this call. Raises StorageUnavailable."""
         self._feed.catch_up()
+        self.make_up()
+
+    def make_up(self) -> None:
+        """Read what was missed, if anything was. Raises StorageUnavailable."""
         if self._is_stale:
             self.load()
 

@@ -48,6 +48,7 @@ class TrustVerdict:
     refusal: Refused | None
     checks: tuple[Check, ...] = ()
     fatal: bool = False  # the handshake itself must fail: leaf outside its validity, or unreadable
+    as_of: int = 0  # of one that trusts: the version of the tenants it was made by
 
     def __post_init__(self) -> None:
         """A refusal kept as a value lets go of the frames it was raised in.
@@ -66,12 +67,12 @@ class TrustVerdict:
 
 
 class _Trusted:
-    """A verdict by which a chain was trusted, and what it was made of: chain, SNI host, anchors, moment.
+    """A verdict by which a chain was trusted, and what else it was made of: chain, SNI host, moment.
 
     The rest that goes into it never changes while the process runs.
     """
 
-    __slots__ = ("_above", "_server_name", "_since", "_until", "_version", "verdict")
+    __slots__ = ("_above", "_server_name", "_since", "_until", "verdict")
 
     def __init__(
         self,
@@ -79,20 +80,18 @@ class _Trusted:
         *,
         above: bytes,
         server_name: str | None,
-        version: int,
         since: datetime,
         until: datetime,
     ) -> None:
         self.verdict = verdict  # without the certificates above the leaf: they are not for a note to hold
         self._above = above  # digest of these
         self._server_name = server_name
-        self._version = version  # of the anchors
         self._since = since  # between these two moments, both excluded, no validity begins or ends
         self._until = until
 
     def holds(self, above: bytes, server_name: str | None, version: int, at: datetime) -> bool:
         return (
-            self._version == version
+            self.verdict.as_of == version
             and self._since < at < self._until
             and self._server_name == server_name
             and self._above == above
@@ -118,19 +117,28 @@ class TrustJudge:
         self._rules = rules
 
     def judge_now(self, chain_der: Sequence[bytes], server_name: str | None) -> TrustVerdict:
-        """Judge inside a handshake, by what any process has committed before it."""
+        """Judge inside a handshake, by what any process has committed before it.
+
+        A chain trusted before is trusted by what is known here already. That costs no question to the database, and
+        is no risk: whoever lets a device in looks again where anything has changed since `as_of`.
+        """
+        at = self._clock.now()
+        verdict = self._trusted_before(chain_der, server_name, at)
+        if verdict is not None:
+            return verdict
         try:
             self._tenants.catch_up()
         except Unavailable as fault:
             log.error("anchors.stale", extra=fields(code=fault.code, detail=str(fault)))
-        at = self._clock.now()
-        verdict = self._trusted_before(chain_der, server_name, at)
-        if verdict is None:
-            comes_again = bool(chain_der) and chain_der[0] in self._certificates
-            verdict = self.judge(chain_der, server_name, at=at)
-            if verdict.refusal is None and comes_again:  # a stranger may never, and pays for nothing
-                self._remember(verdict, chain_der, server_name, at)
+        comes_again = bool(chain_der) and chain_der[0] in self._certificates
+        verdict = self.judge(chain_der, server_name, at=at)
+        if verdict.refusal is None and comes_again:  # a stranger may never, and pays for nothing
+            self._remember(verdict, chain_der, server_name, at)
         return verdict
+
+    def judge_again(self, verdict: TrustVerdict, server_name: str | None) -> TrustVerdict:
+        """The verdict on the same chain by what is known here now."""
+        return self.judge([certificate.der for certificate in verdict.presented], server_name, at=self._clock.now())
 
     def judge(
         self, chain_der: Sequence[bytes], server_name: str | None, *, at: datetime, explain: bool = False
@@ -162,7 +170,7 @@ class TrustJudge:
         note = self._certificates.note_of(chain_der[0]) if chain_der else None
         if not isinstance(note, _Trusted):
             return None
-        if not note.holds(_digest_above(chain_der), server_name, self._anchors.version, at):
+        if not note.holds(_digest_above(chain_der), server_name, self._tenants.version, at):
             return None
         if len(chain_der) == 1:
             return note.verdict
@@ -182,7 +190,6 @@ class TrustJudge:
             replace(verdict, presented=verdict.presented[:1]),
             above=_digest_above(chain_der),
             server_name=server_name,
-            version=self._anchors.version,
             since=since,
             until=until,
         )
@@ -243,7 +250,12 @@ class TrustJudge:
         if found.authority is not None:
             anchor = next(anchor for anchor in valid if anchor.authority is found.authority)
             return TrustVerdict(
-                presented=tuple(presented), tenant_id=tenant_id, anchor=anchor, refusal=None, checks=found.checks
+                presented=tuple(presented),
+                tenant_id=tenant_id,
+                anchor=anchor,
+                refusal=None,
+                checks=found.checks,
+                as_of=self._tenants.version,
             )
         fault = found.fault
         if isinstance(fault, PathIncomplete) and not any(a.authority.subject_dn == issuer_dn for a in valid):

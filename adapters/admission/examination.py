@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.admission.evidence import Evidence
+from kernel.errors import Refused
 from kernel.ids import AuthId
 from pki.certificates import Certificate
 from pki.errors import TemplateUnfilled
@@ -20,7 +21,7 @@ from registry.plan import ProvisioningPlan, ProvisioningPlanner
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import Tenant, TrustAnchor
-from tenant.trust import TrustVerdict
+from tenant.trust import TrustJudge, TrustVerdict
 
 AUTH_ID_MAX_CHARS = 4096  # as a subject (hono-registry 4.8)
 
@@ -46,13 +47,32 @@ _Claim = tuple[Tenant, TrustAnchor, Certificate, AuthId]
 class Examination:
     """Finds the device behind a verdict. Changes nothing."""
 
-    def __init__(self, *, tenants: TenantDirectory, devices: DeviceDirectory, planner: ProvisioningPlanner) -> None:
+    def __init__(
+        self, *, tenants: TenantDirectory, devices: DeviceDirectory, planner: ProvisioningPlanner, judge: TrustJudge
+    ) -> None:
         self._tenants = tenants
         self._devices = devices
         self._planner = planner
+        self._judge = judge
 
     async def examine(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
-        """Raises Refused or Unavailable."""
+        """By what any process has committed before it. Raises Refused or Unavailable.
+
+        The tenants are not asked for changes beforehand: the lookup delivers what has changed (registry.ports), and
+        then, as a rule, it was nothing. Where it was something, all is looked at once more.
+        """
+        as_of = self._tenants.version
+        try:
+            claim = self._claim(verdict, evidence)
+            tenant, _, _, auth_id = claim
+            known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
+            finding = self._finding(claim, known, evidence)
+        except Refused:
+            if not self._has_changed_since(as_of):
+                raise
+        else:
+            if self._tenants.version == as_of:
+                return finding
         claim = self._claim(verdict, evidence)
         tenant, _, _, auth_id = claim
         known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
@@ -60,19 +80,38 @@ class Examination:
 
     def examine_now(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         """The same without waiting: Unavailable where the registry must be waited for."""
+        as_of = self._tenants.version
+        try:
+            finding = self._look(verdict, evidence)
+        except Refused:
+            if not self._has_changed_since(as_of):
+                raise
+        else:
+            if self._tenants.version == as_of:
+                return finding
+        return self._look(verdict, evidence)
+
+    def _look(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         claim = self._claim(verdict, evidence)
         tenant, _, _, auth_id = claim
         known = self._devices.find_by_certificate_now(tenant.tenant_id, auth_id)
         return self._finding(claim, known, evidence)
+
+    def _has_changed_since(self, as_of: int) -> bool:
+        """Whether a refusal may be of what is no longer so."""
+        self._tenants.catch_up()
+        return self._tenants.version != as_of
 
     def _claim(self, verdict: TrustVerdict, evidence: Evidence) -> _Claim:
         if verdict.refusal is not None:
             raise verdict.refusal
         leaf, anchor = verdict.leaf, verdict.anchor
         assert leaf is not None and anchor is not None
-        self._tenants.catch_up()
+        self._tenants.make_up()
         tenant = self._usable_tenant(anchor, evidence.adapter)
-        anchor = _as_listed_now(anchor, tenant)
+        if verdict.as_of != self._tenants.version:  # seconds may lie between handshake and CONNECT
+            _require_listed(anchor, tenant)
+            return self._claim(self._judge.judge_again(verdict, evidence.peer.server_name), evidence)
         return tenant, anchor, leaf, auth_id_of(leaf, anchor)
 
     def _finding(self, claim: _Claim, known: KnownDevice | None, evidence: Evidence) -> Finding:
@@ -115,13 +154,11 @@ def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
     return AuthId(auth_id)
 
 
-def _as_listed_now(anchor: TrustAnchor, tenant: Tenant) -> TrustAnchor:
-    """The anchor with the flags it has by now; seconds may lie between handshake and CONNECT."""
+def _require_listed(anchor: TrustAnchor, tenant: Tenant) -> None:
+    """Raises UntrustedIssuer, in words that tell the operator what happened."""
     for listed in tenant.trust_anchors:
-        if listed is anchor:  # nothing was changed, as a rule
-            return listed
         if listed.anchor_id == anchor.anchor_id and listed.authority == anchor.authority:
-            return listed
+            return
     raise UntrustedIssuer(f"trust anchor {anchor.anchor_id!r} was removed after the handshake")
 
 

@@ -23,7 +23,7 @@ from storage.sqlite import unavailable
 
 _DEVICE = ", ".join("d." + name for name in DEVICE_COLUMNS)
 _FIND_BY_CREDENTIAL = f"""
-SELECT (SELECT max(seq) FROM changes), c.enabled, c.ext, {_DEVICE} FROM (SELECT 1)
+SELECT (SELECT max(seq) FROM changes), c.enabled, c.ext, {_DEVICE} FROM (VALUES (1)) AS o
 LEFT JOIN credentials AS c ON c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
 LEFT JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
 """

@@ -53,6 +53,11 @@ class SqliteChangeFeed:
         except sqlite3.Error as fault:
             raise unavailable(fault) from fault
 
+    @property
+    def position(self) -> int:
+        """The change that was read last; what follows it in the table has not been delivered."""
+        return self._position
+
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
 

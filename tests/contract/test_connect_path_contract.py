@@ -21,7 +21,19 @@ from registry.model import (
     ProvisioningOrder,
     Secret,
 )
-from tests.support.stores import DRIVERS, NOW, TENANT, AnyStore, anchor, credential, device, opened, order, tenant
+from tests.support.stores import (
+    DRIVERS,
+    NOW,
+    TENANT,
+    AnyStore,
+    Heard,
+    anchor,
+    credential,
+    device,
+    opened,
+    order,
+    tenant,
+)
 from tests.support.waiting import until
 
 HOSTILE = [
@@ -364,3 +376,19 @@ async def test_a_recorded_row_is_written_soon(store: AnyStore) -> None:
     store.connect_path.record(row)
     await until(lambda: store.audit.read(after=0, limit=1))
     assert store.audit.read(after=0, limit=10) == [replace(row, position=1)]
+
+
+@pytest.mark.parametrize("auth_id", ["CN=sensor-1", "CN=nobody", "CN=\udcff"])
+async def test_a_lookup_delivers_what_was_committed_before_it(store: AnyStore, auth_id: str) -> None:
+    await store.connect_path.provision(order())
+    store.feed.catch_up()
+    heard = Heard(store.feed)
+    await find(store, auth_id)
+    assert heard.changes == []
+    store.tenants.create(tenant("another"))
+    store.devices.set_enabled(TENANT, DeviceId("sensor-1"), enabled=False, moment=NOW)
+    known = await find(store, auth_id)
+    assert heard.kinds() == ["tenant", "device"]
+    assert known is None or not known.device.is_enabled
+    await find(store, auth_id)
+    assert len(heard.changes) == 2

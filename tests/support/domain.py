@@ -100,6 +100,7 @@ def build_world(
         tenants=tenants,
         devices=DeviceDirectory(store=store.connect_path),
         planner=ProvisioningPlanner(store=store.connect_path, settings=settings),
+        judge=judge,
     )
     meter = ProvisioningMeter(
         per_s_max=settings.provisioning_per_s_max, burst_max=settings.provisioning_burst_max, clock=clock

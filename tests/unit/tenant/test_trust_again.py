@@ -42,13 +42,25 @@ def test_a_chain_that_comes_again_is_not_judged_again(world: World, monkeypatch:
     assert world.judge.judge_now(device.chain_der, None) is known
 
 
-def test_a_ca_removed_by_another_process_vouches_for_no_chain_that_comes_again(world: World) -> None:
+def test_a_chain_that_comes_again_is_trusted_without_a_question_to_the_database(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says as of when: admission asks (tests/unit/admission/test_admission_changes.py)."""
     ca = make_ca("CN=CA")
-    tenant = world.put_tenant("acme", an_anchor(ca))
+    world.put_tenant("acme", an_anchor(ca))
     device = ca.issue("CN=dev-1")
     coming_again(world, device)
-    world.store.tenants.replace(replace(tenant, trust_anchors=()), expected_version=None)
-    assert isinstance(world.judge.judge_now(device.chain_der, None).refusal, UntrustedIssuer)
+    monkeypatch.setattr(world.store.feed, "catch_up", None)
+    assert world.judge.judge_now(device.chain_der, None).as_of == world.tenants.version
+
+
+def test_a_ca_that_another_process_registered_is_known_to_the_next_handshake(world: World) -> None:
+    ca = make_ca("CN=CA")
+    tenant = world.put_tenant("acme")
+    device = ca.issue("CN=dev-1")
+    assert world.judge.judge_now(device.chain_der, None).refusal is not None
+    world.store.tenants.replace(replace(tenant, trust_anchors=(an_anchor(ca),)), expected_version=None)
+    assert world.judge.judge_now(device.chain_der, None).refusal is None
 
 
 def test_an_anchor_s_new_flags_are_those_of_the_next_handshake(world: World) -> None:

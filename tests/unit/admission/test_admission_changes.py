@@ -1,0 +1,139 @@
+"""What another process has changed is in force for who is admitted next, though the handshake did not know of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kernel.ids import TenantId
+from pki.errors import CertificateExpired
+from registry.errors import CredentialUnknown, StorageUnavailable
+from tenant.errors import AdapterDisabled, TenantAmbiguous, TenantDisabled, TenantUnknown, UntrustedIssuer
+from tenant.model import AdapterSettings, Tenant
+from tenant.ports import Change, ChangeKind
+from tests.support.certificates import NOON, Issued, make_ca
+from tests.support.domain import ACME, World, an_anchor, build_world
+
+
+@pytest.fixture
+def ca() -> Issued:
+    return make_ca("CN=CA,O=Acme")
+
+
+@pytest.fixture
+def world(ca: Issued) -> World:
+    world = build_world()
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True))
+    return world
+
+
+def elsewhere(world: World, **members: object) -> None:
+    """Change the tenant as another process does: nothing is said here."""
+    tenant = world.store.tenants.find(ACME)
+    assert tenant is not None
+    world.store.tenants.replace(replace(tenant, **members), expected_version=None)  # type: ignore[arg-type]
+
+
+def barred(tenant: Tenant) -> dict[str, object]:
+    return {"adapters": (AdapterSettings(type="hono-http", enabled=True),)}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda tenant: {"enabled": False}, TenantDisabled),
+        (lambda tenant: {"trust_anchors": ()}, UntrustedIssuer),
+        (barred, AdapterDisabled),
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_whoever_may_no_longer_come_is_refused(
+    world: World, ca: Issued, change: Callable[[Tenant], dict[str, object]], kind: type[Exception], is_known: bool
+) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    if is_known:
+        await world.admission.admit(evidence)
+    tenant = world.tenants.find(ACME)
+    assert tenant is not None
+    elsewhere(world, **change(tenant))
+    with pytest.raises(kind):
+        await world.admission.admit(evidence)
+
+
+async def test_a_tenant_deleted_elsewhere_lets_nobody_in(world: World, ca: Issued) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    world.store.tenants.delete(ACME, expected_version=None)
+    with pytest.raises(TenantUnknown):
+        await world.admission.admit(evidence)
+
+
+async def test_who_may_come_again_is_not_refused_by_old_knowledge(world: World, ca: Issued) -> None:
+    device = ca.issue("CN=dev-1")
+    await world.admission.admit(world.evidence(device))
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True), enabled=False)
+    evidence = world.evidence(device)
+    with pytest.raises(TenantDisabled):
+        await world.admission.admit(evidence)
+    elsewhere(world, enabled=True)
+    assert await world.admission.admit(evidence) is not None
+
+
+async def test_a_ca_that_may_provision_no_longer_does_not(world: World, ca: Issued) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    elsewhere(world, trust_anchors=(an_anchor(ca),))
+    with pytest.raises(CredentialUnknown):
+        await world.admission.admit(evidence)
+
+
+async def test_a_second_tenant_of_the_ca_leaves_the_device_without_one(world: World, ca: Issued) -> None:
+    world.put_tenant("acme", an_anchor(ca, may_auto_provision=True), trust_anchor_group="g")
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    assert await world.admission.admit(evidence) is not None
+    other = replace(an_anchor(ca), tenant_id=TenantId("other"))
+    world.store.tenants.create(Tenant(tenant_id=TenantId("other"), trust_anchors=(other,), trust_anchor_group="g"))
+    with pytest.raises(TenantAmbiguous):
+        await world.admission.admit(evidence)
+
+
+async def test_a_nearer_issuer_registered_elsewhere_decides_the_tenant() -> None:
+    world, root = build_world(), make_ca("CN=Root")
+    lower = root.issue_ca("CN=Lower")
+    world.put_tenant("acme", an_anchor(root, may_auto_provision=True))
+    evidence = world.evidence(lower.issue("CN=dev-1"))
+    near = replace(an_anchor(lower, may_auto_provision=True), tenant_id=TenantId("near"))
+    world.store.tenants.create(Tenant(tenant_id=TenantId("near"), trust_anchors=(near,)))
+    admitted = await world.admission.admit(evidence)
+    assert admitted is not None and admitted.tenant_id == "near"
+
+
+async def test_what_changed_is_judged_at_the_moment_of_admission(world: World, ca: Issued) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1", not_after=NOON + timedelta(seconds=10)))
+    world.clock.advance(11)
+    assert await world.admission.admit(evidence) is not None  # it was valid when it shook hands
+    elsewhere(world, ext={"note": "anything"})
+    with pytest.raises(CertificateExpired):
+        await world.admission.admit(evidence)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_changes_that_were_missed_and_cannot_be_read_let_nobody_in(
+    world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    def fail() -> None:
+        raise StorageUnavailable("disk I/O error")
+
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    await world.admission.admit(evidence)
+    certificate = evidence.peer.certificate
+    assert certificate is not None
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store.feed, "all_tenants", fail)
+        with pytest.raises(StorageUnavailable):
+            world.tenants._follow(Change(kind=ChangeKind.RESET))
+        with pytest.raises(StorageUnavailable):
+            if at_once:
+                world.examination.examine_now(certificate.verdict, evidence)
+            else:
+                await world.examination.examine(certificate.verdict, evidence)
+    assert await world.admission.admit(evidence) is not None
