@@ -58,6 +58,8 @@ class StreamListener:
         self._port: int | None = None
         self._family = 0
         self._is_accepting = False
+        self._accepts = 1  # per turn
+        self._accepted_in = 0  # the poller's turn
         self._turned_away = 0
         self._poller = Poller()
         self._streams: set[SocketStream] = set()
@@ -182,7 +184,11 @@ class StreamListener:
     def _on_acceptable(self, _events: int) -> None:
         if self._socket is None:
             return
-        for _ in range(_ACCEPTS_PER_TURN):
+        # One, and twice as many with each turn in which there are more: to ask in vain costs as much as a connection.
+        turn = self._poller.turns
+        self._accepts = min(2 * self._accepts, _ACCEPTS_PER_TURN) if turn == self._accepted_in + 1 else 1
+        self._accepted_in = turn
+        for _ in range(self._accepts):
             if self._arrivals is not None and not self._arrivals.has_room():
                 self._pause()
                 return

@@ -29,10 +29,11 @@ Ready = Callable[[int], None]
 class Poller:
     """The sockets of one owner, on the loop that ran at `start`. A callback that raises is logged; the others go on."""
 
-    __slots__ = ("_epoll", "_events_per_turn", "_left", "_loop", "_ready", "_wanted")
+    __slots__ = ("_epoll", "_events_per_turn", "_left", "_loop", "_ready", "_wanted", "turns")
 
     def __init__(self, *, events_per_turn: int = _EVENTS_PER_TURN) -> None:
         self._events_per_turn = events_per_turn
+        self.turns = 0  # so far
         self._loop: Any = None  # uvloop's answers are not of the types asyncio declares, and compiled code looks
         self._epoll: select.epoll | None = None
         self._ready: dict[int, Ready] = {}
@@ -96,6 +97,7 @@ class Poller:
         epoll = self._epoll
         if epoll is None:
             return
+        self.turns += 1
         left = self._left
         left.clear()
         find = self._ready.get
