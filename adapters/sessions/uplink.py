@@ -110,7 +110,7 @@ class Uplink:
             and channel.tenant is self._tenants.find(channel.tenant.tenant_id)
             and channel.defaults is session.defaults
             and session.waiting is None
-            and (head.takes_empty or all(payloads))
+            and (head.takes_empty or all(payloads))  # which is takes_all without the call
             and (head.takes_full or not any(payloads))
         ):
             self._forward(channel, payloads, done)

@@ -74,32 +74,35 @@ def form_of(envelope: Envelope) -> Form:
 
 def encode_group(bundles: Sequence[Bundle]) -> Group:
     """Every envelope has its form."""
-    indexes: dict[str, int] = {}
+    prefixes: dict[str, str] = {}  # by head
     tenant_ids: list[str] = []
     texts: list[str] = []
     payloads: list[bytes | None] = []
-    newest_ms = bundles[0].creation_time_ms
+    newest_ms = said_ms = bundles[0].creation_time_ms
+    said = str(said_ms)  # made once for all that were created in one millisecond
     for bundle in bundles:
         envelope = bundle.envelope
         head, device, _ = envelope.form
-        index = indexes.get(head)
-        if index is None:
-            index = indexes[head] = len(indexes)
+        prefix = prefixes.get(head)
+        if prefix is None:
+            prefix = prefixes[head] = f"[{len(prefixes)},"
             if envelope.tenant_id not in tenant_ids:
                 tenant_ids.append(envelope.tenant_id)
         created_ms = bundle.creation_time_ms
-        if created_ms > newest_ms:
-            newest_ms = created_ms
+        if created_ms != said_ms:
+            said_ms, said = created_ms, str(created_ms)
+            if created_ms > newest_ms:
+                newest_ms = created_ms
         own = bundle.payloads
         payloads += own
         lengths = f"[{len(own[0])}]" if len(own) == 1 and own[0] is not None else _lengths(own)
-        texts.append(f"[{index},{device},{created_ms},{lengths}]")
+        texts.append(f"{prefix}{device},{said},{lengths}]")
     return Group(
         size=len(payloads),
         newest_ms=newest_ms,
         tenant_ids=tenant_ids,
         tenants=_encode(tenant_ids),
-        heads=f"[{','.join(indexes)}]",
+        heads=f"[{','.join(prefixes)}]",
         bundles=f"[{','.join(texts)}]",
         payloads=b"".join(filter(None, payloads)),
     )
