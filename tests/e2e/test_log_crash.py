@@ -1,6 +1,7 @@
 """Nothing acknowledged is lost when the process that acknowledged it is killed."""
 
 import asyncio
+import itertools
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from subprocess import PIPE
 from kernel.clock import ManualClock
 from messaging.drivers.embedded_reader import EmbeddedLog
 from messaging.message import KeptMessage
+from tests.support.message_children import BUNDLE_SIZES
 
 REPOSITORY = Path(__file__).parents[2]
 NEVER_REACHED = 1_000_000
@@ -74,6 +76,7 @@ def test_every_acknowledged_message_survives_kill_9_in_order_and_none_twice(tmp_
         assert numbers == list(range(len(numbers)))  # acknowledged in the order of submission
         assert in_log[: len(numbers)] == numbers  # every one of them is there
         assert in_log == list(range(len(in_log)))  # what was kept beyond them has no gap and nothing twice
+        assert len(in_log) % sum(BUNDLE_SIZES) in {0, *itertools.accumulate(BUNDLE_SIZES)}  # nor is a bundle cut
 
 
 async def test_two_processes_writing_one_log_lose_nothing_and_keep_their_order(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ number goes to standard output at once, one a line.
 """
 
 import asyncio
+import itertools
 import os
 import resource
 import sys
@@ -21,35 +22,40 @@ IN_FLIGHT = 500
 PAYLOAD_BYTES = 1_000  # so that a commit takes long enough to be killed in the middle
 
 
+BUNDLE_SIZES = range(1, 8)  # of consecutive bundles, over and over
+
+
 class Submitter:
-    """Keeps IN_FLIGHT numbered messages in flight until `count` are acknowledged."""
+    """Keeps IN_FLIGHT numbered messages in flight, in bundles of various sizes, until `count` are acknowledged."""
 
     def __init__(self, *, northbound: EmbeddedNorthbound, name: str, count: int) -> None:
         self._northbound = northbound
         self._name = name
         self._count = count
+        self._sizes = itertools.cycle(BUNDLE_SIZES)
         self._submitted = 0
         self._acknowledged = 0
         self._done = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        for _ in range(min(IN_FLIGHT, self._count)):
+        while self._submitted < min(IN_FLIGHT, self._count):
             self._submit()
         await self._done
 
     def _submit(self) -> None:
-        number = self._submitted
-        self._submitted += 1
+        numbers = range(self._submitted, min(self._submitted + next(self._sizes), self._count))
+        self._submitted = numbers.stop
 
         def kept(reason: Unavailable | None) -> None:
-            self._acknowledge(number, reason)
+            self._acknowledge(numbers, reason)
 
-        self._northbound.submit(a_bundle((b"%d" % number).ljust(PAYLOAD_BYTES), device_id=self._name), kept)
+        payloads = [(b"%d" % number).ljust(PAYLOAD_BYTES) for number in numbers]
+        self._northbound.submit(a_bundle(*payloads, device_id=self._name), kept)
 
-    def _acknowledge(self, number: int, reason: Unavailable | None) -> None:
+    def _acknowledge(self, numbers: range, reason: Unavailable | None) -> None:
         assert reason is None, reason
-        os.write(1, b"%d\n" % number)
-        self._acknowledged += 1
+        os.write(1, b"".join(b"%d\n" % number for number in numbers))
+        self._acknowledged += len(numbers)
         if self._submitted < self._count:
             self._submit()
         elif self._acknowledged == self._count:
