@@ -160,13 +160,13 @@ class Arrivals:
             connection = arrival.connection = TlsConnection(self._security.context(Transport.STREAM))
         arrival.missing = records_counted(arrival.missing, count)
         outcome = self._advance(arrival, connection, count)
-        word, detail = engine.failure_word() if outcome is Outcome.BROKEN else ("peer-closed", "")
         output = engine.take_output(connection)
         if outcome is Outcome.DONE:
             self._finish(arrival, connection, output)
         elif outcome is Outcome.WANT_READ:
             self._send(arrival, output)
         else:
+            word, detail = engine.failure_word() if outcome is Outcome.BROKEN else ("peer-closed", "")
             self._break(arrival, output, word, detail)
 
     def _advance(self, arrival: Arrival, connection: TlsConnection, count: int) -> Outcome:

@@ -45,7 +45,7 @@ class _State(Enum):
     GONE = "gone"
 
 
-_OPEN, _FLUSHING, _GONE = _State.OPEN, _State.FLUSHING, _State.GONE  # a look at an Enum's member costs three of these
+_OPEN, _FLUSHING, _GONE = _State.OPEN, _State.FLUSHING, _State.GONE  # to look up an Enum's member takes 0.1 µs
 
 
 class SocketStream:
