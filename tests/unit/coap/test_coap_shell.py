@@ -122,6 +122,20 @@ async def test_a_slow_answer_is_acknowledged_ahead_and_sent_until_acknowledged()
         assert association.take() == []
 
 
+@pytest.mark.parametrize("holds", [False, True])
+async def test_hono_adapters_204_without_an_ack_delay_the_acknowledgement_goes_ahead_and_the_answer_on_its_own(
+    holds: bool,
+) -> None:
+    async with Stage(settings=CoapSettings(ack_delay_s=0), holds=holds).running() as stage:
+        association = await stage.connected()
+        for message_id in (1, 2):
+            association.says(request("/t", message_id=message_id, token=b"tk", payload=b"21.5"))
+            stage.uplink.release()
+            ahead, answer = association.take()
+            assert (ahead.type, ahead.spelled, ahead.message_id) == (ACK, "0.00", message_id)
+            assert (answer.type, answer.spelled, answer.token) == (CON, "2.04", b"tk")
+
+
 async def test_the_adapters_own_timer_does_the_sweeping() -> None:
     async with Stage(settings=CoapSettings(ack_delay_s=0.01), holds=True).running() as stage:
         association = await stage.connected()
