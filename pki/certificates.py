@@ -37,6 +37,7 @@ class Certificate:
     """
 
     __slots__ = (
+        "__weakref__",
         "_issuer_key",
         "_name_constraints",
         "_not_signed_with",
@@ -288,15 +289,19 @@ class CertificateCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __contains__(self, certificate_der: bytes) -> bool:
-        return certificate_der in self._kept
+    def find(self, certificate_der: bytes) -> Certificate | None:
+        """The certificate, if it is still here."""
+        kept = self._kept.get(certificate_der)
+        if kept is None:
+            return None
+        self._kept.move_to_end(certificate_der)
+        return kept.certificate
 
     def parse(self, certificate_der: bytes) -> Certificate:
         """Raises CertificateUnreadable or NameUnreadable, every time anew."""
-        kept = self._kept.get(certificate_der)
-        if kept is not None:
-            self._kept.move_to_end(certificate_der)
-            return kept.certificate
+        certificate = self.find(certificate_der)
+        if certificate is not None:
+            return certificate
         certificate = Certificate(certificate_der)
         kept = self._kept[certificate_der] = _Kept(certificate)
         self._bytes += kept.held_bytes

@@ -10,9 +10,7 @@ was made of; a refusal is always found anew.
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 
 from kernel.clock import Clock
 from kernel.errors import Refused, Unavailable
@@ -31,71 +29,13 @@ from pki.errors import (
 from tenant.anchors import AnchorIndex
 from tenant.directory import TenantDirectory
 from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguous, UntrustedIssuer
-from tenant.model import TrustAnchor
+from tenant.verdicts import Trusted, TrustVerdict
+
+__all__ = ["TrustJudge", "TrustVerdict"]
 
 log = logging.getLogger(__name__)
 _EVER = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustVerdict:
-    """What a chain proves. Exactly one of `anchor` and `refusal` is set."""
-
-    presented: tuple[Certificate, ...]  # as far as they could be parsed, leaf first
-    tenant_id: TenantId | None
-    anchor: TrustAnchor | None  # the one that verified the path: its flags and templates speak
-    refusal: Refused | None
-    checks: tuple[Check, ...] = ()
-    fatal: bool = False  # the handshake itself must fail: leaf outside its validity, or unreadable
-    as_of: int = 0  # of one that trusts: the version of the tenants it was made by
-
-    def __post_init__(self) -> None:
-        """A refusal kept as a value lets go of the frames it was raised in.
-
-        They hold the connection being judged, and it them: 55 KB of OpenSSL's memory a refused handshake, until
-        the collector of cycles comes round.
-        """
-        fault: BaseException | None = self.refusal
-        while fault is not None:
-            fault.__traceback__ = None
-            fault = fault.__cause__ or fault.__context__
-
-    @property
-    def leaf(self) -> Certificate | None:
-        return self.presented[0] if self.presented else None
-
-
-class _Trusted:
-    """A verdict by which a chain was trusted, and what else it was made of: chain, SNI host, moment.
-
-    The rest that goes into it never changes while the process runs.
-    """
-
-    __slots__ = ("_above", "_server_name", "_since", "_until", "verdict")
-
-    def __init__(
-        self,
-        verdict: TrustVerdict,
-        *,
-        above: bytes,
-        server_name: str | None,
-        since: datetime,
-        until: datetime,
-    ) -> None:
-        self.verdict = verdict  # without the certificates above the leaf: they are not for a note to hold
-        self._above = above  # digest of these
-        self._server_name = server_name
-        self._since = since  # between these two moments, both excluded, no validity begins or ends
-        self._until = until
-
-    def holds(self, above: bytes, server_name: str | None, version: int, at: datetime) -> bool:
-        return (
-            self.verdict.as_of == version
-            and self._since < at < self._until
-            and self._server_name == server_name
-            and self._above == above
-        )
 
 
 class TrustJudge:
@@ -130,9 +70,9 @@ class TrustJudge:
             self._tenants.catch_up()
         except Unavailable as fault:
             log.error("anchors.stale", extra=fields(code=fault.code, detail=str(fault)))
-        comes_again = bool(chain_der) and chain_der[0] in self._certificates
+        was_met = bool(chain_der) and self._certificates.find(chain_der[0]) is not None
         verdict = self.judge(chain_der, server_name, at=at)
-        if verdict.refusal is None and comes_again:  # a stranger may never, and pays for nothing
+        if verdict.refusal is None and was_met:  # a stranger may never, and pays for nothing
             self._remember(verdict, chain_der, server_name, at)
         return verdict
 
@@ -167,14 +107,11 @@ class TrustJudge:
 
     def _trusted_before(self, chain_der: Sequence[bytes], server_name: str | None, at: datetime) -> TrustVerdict | None:
         """The verdict that `judge` would come to, where that is known beforehand."""
+        find = self._certificates.find
         note = self._certificates.note_of(chain_der[0]) if chain_der else None
-        if not isinstance(note, _Trusted):
+        if not isinstance(note, Trusted):
             return None
-        if not note.holds(_digest_above(chain_der), server_name, self._tenants.version, at):
-            return None
-        if len(chain_der) == 1:
-            return note.verdict
-        return replace(note.verdict, presented=tuple(self._certificates.parse(der) for der in chain_der))
+        return note.verdict([find(der) for der in chain_der[1:]], server_name, self._tenants.version, at)
 
     def _remember(
         self, verdict: TrustVerdict, chain_der: Sequence[bytes], server_name: str | None, at: datetime
@@ -186,13 +123,7 @@ class TrustJudge:
             turns += (anchor.authority.not_before, anchor.authority.not_after)
         since = max((moment for moment in turns if moment <= at), default=_EVER)
         until = min((moment for moment in turns if moment >= at), default=_NEVER)
-        note = _Trusted(
-            replace(verdict, presented=verdict.presented[:1]),
-            above=_digest_above(chain_der),
-            server_name=server_name,
-            since=since,
-            until=until,
-        )
+        note = Trusted(verdict, server_name=server_name, since=since, until=until)
         self._certificates.note(chain_der[0], note)
 
     def _parse(self, chain_der: Sequence[bytes], presented: list[Certificate]) -> None:
@@ -263,11 +194,6 @@ class TrustJudge:
         return TrustVerdict(
             presented=tuple(presented), tenant_id=tenant_id, anchor=None, refusal=fault, checks=found.checks
         )
-
-
-def _digest_above(chain_der: Sequence[bytes]) -> bytes:
-    """Of what was presented above the leaf; each certificate's length is in its DER, so they cannot run together."""
-    return sha256(b"".join(chain_der[1:])).digest() if len(chain_der) > 1 else b""
 
 
 def _require_leaf_in_time(leaf: Certificate, at: datetime) -> None:

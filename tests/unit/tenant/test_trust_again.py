@@ -30,7 +30,8 @@ def test_a_chain_that_comes_again_is_trusted_for_the_same_reasons(world: World) 
     root = make_ca("CN=Root")
     world.put_tenant("acme", an_anchor(root))
     for device in (root.issue("CN=dev-1"), root.issue_ca("CN=Lower").issue("CN=dev-2")):
-        assert coming_again(world, device) == world.verdict(device)
+        again = coming_again(world, device)
+        assert again.comes_again and replace(again, comes_again=False) == world.verdict(device)
 
 
 def test_a_chain_that_comes_again_is_not_judged_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,12 @@ def test_an_anchor_that_begins_meanwhile_has_its_say(world: World) -> None:
     assert coming_again(world, device).anchor == world.verdict(device).anchor
     world.clock.advance(3600)
     again = world.judge.judge_now(device.chain_der, None)
-    assert again == world.verdict(device) and again.anchor is not None and again.anchor.anchor_id == "new"
+    assert (
+        not again.comes_again
+        and again == world.verdict(device)
+        and again.anchor is not None
+        and again.anchor.anchor_id == "new"
+    )
 
 
 def test_a_clock_that_is_set_back_takes_the_trust_back(world: World) -> None:
