@@ -44,7 +44,7 @@ def build_domain(settings: Settings, store: Store, clock: Clock) -> Domain:
         clock=clock,
     )
     planner = ProvisioningPlanner(store=store.connect_path, settings=settings.registry)
-    devices = DeviceDirectory(store=store.connect_path)
+    devices = DeviceDirectory(store=store.connect_path, feed=store.feed)
     examination = Examination(tenants=tenants, devices=devices, planner=planner, judge=judge)
     tenants.load()
     return Domain(anchors=anchors, tenants=tenants, judge=judge, planner=planner, examination=examination)

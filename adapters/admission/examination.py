@@ -94,7 +94,7 @@ class Examination:
     def _look(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         claim = self._claim(verdict, evidence)
         tenant, _, _, auth_id = claim
-        known = self._devices.find_by_certificate_now(tenant.tenant_id, auth_id)
+        known = self._devices.find_by_certificate_now(tenant.tenant_id, auth_id, comes_again=verdict.comes_again)
         return self._finding(claim, known, evidence)
 
     def _has_changed_since(self, as_of: int) -> bool:

@@ -98,7 +98,7 @@ def build_world(
     )
     examination = Examination(
         tenants=tenants,
-        devices=DeviceDirectory(store=store.connect_path),
+        devices=DeviceDirectory(store=store.connect_path, feed=store.feed),
         planner=ProvisioningPlanner(store=store.connect_path, settings=settings),
         judge=judge,
     )

@@ -6,9 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.admission.admission import Admitted
+from adapters.admission.evidence import Evidence
+from adapters.edge.peer import Address, Peer, PeerCertificate
 from kernel.ids import TenantId
 from pki.errors import CertificateExpired
-from registry.errors import CredentialUnknown, StorageUnavailable
+from registry.errors import CredentialUnknown, DeviceDisabled, StorageUnavailable
 from tenant.errors import AdapterDisabled, TenantAmbiguous, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import AdapterSettings, Tenant
 from tenant.ports import Change, ChangeKind
@@ -137,3 +140,28 @@ async def test_changes_that_were_missed_and_cannot_be_read_let_nobody_in(
             else:
                 await world.examination.examine(certificate.verdict, evidence)
     assert await world.admission.admit(evidence) is not None
+
+
+async def test_a_device_that_comes_again_and_again_is_refused_as_soon_as_it_is_disabled(
+    world: World, ca: Issued
+) -> None:
+    device = ca.issue("CN=dev-1")
+
+    def evidence() -> Evidence:
+        verdict = world.judge.judge_now(device.chain_der, None)
+        certificate = PeerCertificate(chain_der=device.chain_der, verdict=verdict)
+        return Evidence(
+            adapter="hono-mqtt", peer=Peer(address=Address(host="192.0.2.7", port=5555), certificate=certificate)
+        )
+
+    admitted = [await world.admission.admit(evidence()) for _ in range(5)]
+    assert evidence().peer.certificate.verdict.comes_again  # type: ignore[union-attr]
+    [device_id] = {one.device_id for one in admitted if one is not None}
+    world.store.devices.set_enabled(ACME, device_id, enabled=False, moment=world.clock.now())
+    with pytest.raises(DeviceDisabled):
+        world.admission.decide(evidence())
+    world.store.devices.set_enabled(ACME, device_id, enabled=True, moment=world.clock.now())
+    assert isinstance(world.admission.decide(evidence()), Admitted)
+    elsewhere(world, enabled=False)
+    with pytest.raises(TenantDisabled):
+        world.admission.decide(evidence())
