@@ -27,6 +27,7 @@ from registry.model import (
 
 PROVISIONED = "device.provisioned"
 IDS_PER_ORDER = 2
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 @dataclass(slots=True, eq=False)
@@ -39,13 +40,51 @@ class OnRecord:
     device_counts: dict[TenantId, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False)
 class Provisioned:
     """A device to be written, with its credential and its audit row. Its event is due until it is marked notified."""
 
+    order: ProvisioningOrder
     known: KnownDevice
-    credential: Credential
-    audit: AuditRow
+    comment: str  # of device and credential
+    secret_id: str  # of the credential's one secret, which has no material
+
+    @property
+    def credential(self) -> Credential:
+        order = self.order
+        return Credential(
+            tenant_id=order.tenant_id,
+            device_id=order.device_id,
+            type=X509_CERT,
+            auth_id=order.auth_id,
+            enabled=True,
+            comment=self.comment,
+            secrets=(Secret(secret_id=self.secret_id),),
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What its audit row says of it."""
+        order = self.order
+        return {
+            "issuer": order.issuer_dn,
+            "auth_id": order.auth_id,
+            "anchor": order.anchor_id,
+            "serial": order.serial_hex,
+            "fingerprint": order.fingerprint_hex,
+            "remote": order.remote,
+        }
+
+    @property
+    def audit(self) -> AuditRow:
+        order = self.order
+        return AuditRow(
+            moment=order.moment,
+            what=PROVISIONED,
+            tenant_id=order.tenant_id,
+            device_id=order.device_id,
+            facts=self.facts,
+        )
 
 
 def make_ids(count: int) -> Iterator[str]:
@@ -53,8 +92,7 @@ def make_ids(count: int) -> Iterator[str]:
     digits = os.urandom(16 * count).hex()
     for start in range(0, 32 * count, 32):
         own = digits[start : start + 32]
-        variant = "89ab"[int(own[16], 16) & 3]
-        yield f"{own[:8]}-{own[8:12]}-4{own[13:16]}-{variant}{own[17:20]}-{own[20:]}"
+        yield f"{own[:8]}-{own[8:12]}-4{own[13:16]}-{_VARIANT[own[16]]}{own[17:20]}-{own[20:]}"
 
 
 def decide(order: ProvisioningOrder, on_record: OnRecord, ids: Iterator[str]) -> KnownDevice | Provisioned | Refused:
@@ -95,32 +133,10 @@ def _provisioned(order: ProvisioningOrder, ids: Iterator[str]) -> Provisioned:
         ext={"comment": comment},
         version=next(ids),
     )
-    credential = Credential(
-        tenant_id=order.tenant_id,
-        device_id=order.device_id,
-        type=X509_CERT,
-        auth_id=order.auth_id,
-        enabled=True,
-        comment=comment,
-        secrets=(Secret(secret_id=next(ids)),),
-    )
-    audit = AuditRow(
-        moment=order.moment,
-        what=PROVISIONED,
-        tenant_id=order.tenant_id,
-        device_id=order.device_id,
-        facts={
-            "issuer": order.issuer_dn,
-            "auth_id": order.auth_id,
-            "anchor": order.anchor_id,
-            "serial": order.serial_hex,
-            "fingerprint": order.fingerprint_hex,
-            "remote": order.remote,
-        },
-    )
-    return Provisioned(known=KnownDevice(device=device, credential_enabled=True), credential=credential, audit=audit)
+    return Provisioned(order, KnownDevice(device=device, credential_enabled=True), comment, next(ids))
 
 
 def instant(moment: datetime) -> str:
     """ISO 8601, UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="milliseconds")[:-6] + "Z"  # instead of +00:00

@@ -15,10 +15,11 @@ from typing import Any
 from kernel.errors import Refused
 from kernel.ids import DeviceId, TenantId
 from registry.model import AuditRow, KnownDevice, ProvisioningOrder
-from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
-from storage.rows import DEVICE_COLUMNS, device_of, list_text, micros, object_text, secrets_text
+from storage.provisioning import IDS_PER_ORDER, PROVISIONED, OnRecord, Provisioned, decide, make_ids
+from storage.rows import DEVICE_COLUMNS, Row, bare_secret_text, device_of, list_text, micros, texts_text
 
-ROWS_PER_STATEMENT_MAX = 256  # a power of two: each smaller power is a statement of its own
+ROWS_EXACT_MAX = 32  # so many rows and fewer: a statement for each number, all of which a connection keeps prepared
+ROWS_PER_STATEMENT_MAX = 256  # more: one for each power of two
 
 # Only what is not as an ordinary stranger's order expects it: nobody on record, free id, permission given.
 # CROSS JOIN and LEFT JOIN keep the orders outermost, so that every other table is asked by its primary key.
@@ -68,9 +69,10 @@ class GroupStatements:
     def __init__(self, connection: sqlite3.Connection, *, audit_rows_max: int) -> None:
         self._execute: Callable[[str, Sequence[Any]], sqlite3.Cursor] = connection.execute
         self._audit_rows_max = audit_rows_max
+        self._audit_rows: list[Row] = []  # of what `provision` wrote
 
-    def provision(self, orders: Sequence[ProvisioningOrder]) -> tuple[list[Outcome], list[AuditRow]]:
-        """What became of each order, in their sequence, and the audit rows that are to be written with it."""
+    def provision(self, orders: Sequence[ProvisioningOrder]) -> list[Outcome]:
+        """What became of each order, in their sequence. The audit rows of those written wait for `audit`."""
         on_record = self._read(orders)
         outcomes: list[Outcome] = []
         written: list[Provisioned] = []
@@ -82,24 +84,27 @@ class GroupStatements:
                 outcomes.append(decided.known)
             else:
                 outcomes.append(decided)
-        self._write(written)
-        return outcomes, [entry.audit for entry in written]
+        if written:
+            self._write(written)
+        return outcomes
 
     def mark_notified(self, marks: Sequence[tuple[TenantId, DeviceId]], moment: datetime) -> None:
         now, ids = micros(moment), make_ids(len(marks))
         self._with_rows(_MARK_NOTIFIED, [(*mark, now, next(ids)) for mark in marks])
 
-    def audit(self, rows: Sequence[AuditRow]) -> None:
-        """Add rows at the end. The oldest refusals make room for refusals, other rows for other rows: strangers,
-        however many, never push out what was done.
+    def audit(self, recorded: Sequence[AuditRow]) -> None:
+        """Add rows at the end, and those of devices provisioned. The oldest refusals make room for refusals, other
+        rows for other rows: strangers, however many, never push out what was done.
         """
-        last = self._with_rows(
-            _INSERT_AUDIT,
-            [
-                (micros(row.moment), row.what, row.tenant_id, row.device_id, row.code, object_text(row.facts))
-                for row in rows
-            ],
-        )
+        rows: list[Row] = [
+            (micros(row.moment), row.what, row.tenant_id, row.device_id, row.code, texts_text(row.facts))
+            for row in recorded
+        ]
+        rows += self._audit_rows
+        self._audit_rows = []
+        if not rows:
+            return
+        last = self._with_rows(_INSERT_AUDIT, rows)
         if last > self._audit_rows_max:
             self._execute(_PRUNE_REFUSALS, (last - self._audit_rows_max,))
             if last // PRUNE_LASTING_EVERY != (last - len(rows)) // PRUNE_LASTING_EVERY:
@@ -126,17 +131,17 @@ class GroupStatements:
         return on_record
 
     def _write(self, written: Sequence[Provisioned]) -> None:
-        if not written:
-            return
-        devices, credentials = [], []
+        devices: list[Row] = []
+        credentials: list[Row] = []
         counts: dict[TenantId, int] = {}
         for entry in written:
-            device, credential = entry.known.device, entry.credential
-            tenant_id, device_id, created = device.tenant_id, device.device_id, micros(device.status.created)
-            authorities, ext = list_text(device.authorities), object_text(device.ext)
-            secrets = secrets_text(credential.secrets)
-            devices.append((tenant_id, device_id, authorities, ext, created, device.version))
-            credentials.append((tenant_id, credential.auth_id, device_id, credential.comment, secrets))
+            order, device = entry.order, entry.known.device
+            tenant_id, device_id, created = order.tenant_id, order.device_id, micros(order.moment)
+            comment = texts_text({"comment": entry.comment})
+            devices.append((tenant_id, device_id, list_text(device.authorities), comment, created, device.version))
+            secrets = bare_secret_text(entry.secret_id)
+            credentials.append((tenant_id, order.auth_id, device_id, entry.comment, secrets))
+            self._audit_rows.append((created, PROVISIONED, tenant_id, device_id, None, texts_text(entry.facts)))
             counts[tenant_id] = counts.get(tenant_id, 0) + 1
         self._with_rows(_INSERT_DEVICES, devices)
         self._with_rows(_INSERT_CREDENTIALS, credentials)
@@ -164,7 +169,9 @@ def _statements(template: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[
     """The template's statements that take all rows, the largest first."""
     start = 0
     while start < len(rows):
-        size = min(ROWS_PER_STATEMENT_MAX, 1 << ((len(rows) - start).bit_length() - 1))
+        size = len(rows) - start
+        if size > ROWS_EXACT_MAX:
+            size = min(ROWS_PER_STATEMENT_MAX, 1 << (size.bit_length() - 1))
         chunk = rows[start : start + size]
         yield _statement(template, size, len(chunk[0])), _flat(chunk)
         start += size

@@ -185,16 +185,14 @@ class WriterThread:
         connection.execute("BEGIN IMMEDIATE")
         statements = GroupStatements(connection, audit_rows_max=self._audit_rows_max)
         outcomes: Sequence[Outcome] = ()
-        rows = audits
         if orders:
-            outcomes, provisioned = statements.provision(orders)
-            rows = rows + provisioned
+            outcomes = statements.provision(orders)
         if marks:
             statements.mark_notified(list(dict.fromkeys(marks)), self._clock.now())
+        rows = audits
         if lost:
             rows = [*rows, AuditRow(moment=self._clock.now(), what=OVERFLOWED, facts={"rows": str(lost)})]
-        if rows:
-            statements.audit(rows)
+        statements.audit(rows)
         connection.execute("COMMIT")
         self._lost_told += lost
         self._written += len(audits)

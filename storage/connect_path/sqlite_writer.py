@@ -2,8 +2,8 @@
 
 Lives on the event loop. The transactions are run by a thread (sqlite_thread.py), which is woken once a group:
 waking it for every device cost more than writing the device. While a commit is on its way to the disk, the
-next group gathers. A device waits for others for moments, and only where one was written just before: in a storm
-a commit then serves several, and a device that comes alone is written at once.
+next group gathers. A device waits for others for moments, and only where one was written just before and while the
+loop is busy: in a storm a commit then serves several, and a device that comes alone is written at once.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from storage.database import Database
 log = logging.getLogger(__name__)
 
 COMPANY_WAIT_S = 0.01  # how long a device waits for others in a storm: a commit costs what ten devices cost
+IDLE_S = 5e-5  # a turn of the loop that takes less had nothing to do
 STORM_S = 0.02  # another device written no longer ago than this makes a storm
 
 
@@ -30,6 +31,7 @@ class SqliteWriter:
 
     def __init__(self, *, database: Database, audit_rows_max: int, clock: Clock) -> None:
         self._settings: StorageSettings = database.settings
+        self._clock = clock
         self._worker = WriterThread(
             database=database, audit_rows_max=audit_rows_max, clock=clock, written=self._written
         )
@@ -39,6 +41,7 @@ class SqliteWriter:
         self._waiting = 0  # devices and marks, in all groups
         self._planned: asyncio.Handle | None = None  # the hand-over to come
         self._ordered_s = -STORM_S  # when devices were last handed over
+        self._looked_s = -1.0  # when the loop was last seen to go round
         self._is_storm = False  # whether others had been handed over just before those
         self._closed = False
 
@@ -108,13 +111,22 @@ class SqliteWriter:
 
     def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
         """The thread is idle, and there is something for it."""
-        group, now_s = self._filling, loop.time()
-        follows = now_s - self._ordered_s < STORM_S if group.orders else self._is_storm
-        wait_s = group.since_s + COMPANY_WAIT_S - now_s if follows else 0.0
-        if wait_s > 0:
-            self._planned = loop.call_later(wait_s, self._hand_over)
+        group = self._filling
+        follows = loop.time() - self._ordered_s < STORM_S if group.orders else self._is_storm
+        self._looked_s = -1.0
+        self._planned = loop.call_soon(self._look if follows else self._hand_over)
+
+    def _look(self) -> None:
+        """Wait for company while the loop has other things to do: handshakes, as a rule, of those who come next."""
+        now_s = self._clock.monotonic()
+        if self._loop is None or now_s - self._looked_s < IDLE_S or self._is_overdue(self._loop):
+            self._hand_over()
         else:
-            self._planned = loop.call_soon(self._hand_over)  # with whatever else this turn of the loop brings
+            self._looked_s = now_s
+            self._planned = self._loop.call_soon(self._look)
+
+    def _is_overdue(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return loop.time() - self._filling.since_s >= COMPANY_WAIT_S
 
     def _hand_over(self) -> None:
         if self._planned is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kernel.clock import SystemClock
 from kernel.errors import Unavailable
 from kernel.ids import DeviceId
 from registry.errors import StorageUnavailable
@@ -110,6 +111,7 @@ async def test_a_device_alone_waits_for_nobody_and_a_storm_shares_its_commits(
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "COMPANY_WAIT_S", 60.0)
     monkeypatch.setattr(sqlite_writer, "STORM_S", 60.0)
+    monkeypatch.setattr(sqlite_writer, "IDLE_S", -1.0)  # the loop is always busy
     with opened(tmp_path, provisioning_group_max=3) as store:
         path = store.connect_path
         await path.provision(order("alone"))
@@ -127,6 +129,18 @@ async def test_a_device_alone_waits_for_nobody_and_a_storm_shares_its_commits(
         assert not any(mark.done() for mark in marks)
     await asyncio.gather(*marks)  # the end does not wait for company
     assert groups == [(1, 0), (0, 1), (3, 0), (0, 2)]
+
+
+async def test_nobody_waits_for_company_while_there_is_nothing_else_to_do(
+    tmp_path: Path, groups: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "COMPANY_WAIT_S", 60.0)
+    monkeypatch.setattr(sqlite_writer, "STORM_S", 60.0)
+    with opened(tmp_path, clock=SystemClock()) as store:
+        for number in range(3):
+            await store.connect_path.provision(order(f"s-{number}"))
+            await store.connect_path.mark_notified(TENANT, DeviceId(f"s-{number}"))
+    assert groups == [(1, 0), (0, 1)] * 3
 
 
 async def test_more_than_one_group_takes_is_written_in_several(tmp_path: Path, groups: list[tuple[int, int]]) -> None:

@@ -16,14 +16,18 @@ from storage.rows import (
     TENANT_COLUMNS,
     anchor_of,
     anchor_row,
+    bare_secret_text,
     credential_of,
     credential_row,
     device_of,
     device_row,
     micros,
     moment_of,
+    object_text,
+    secrets_text,
     tenant_of,
     tenant_row,
+    texts_text,
 )
 from storage.schema import credentials, devices, tenants, trust_anchors
 from tenant.model import AdapterSettings, RegistrationLimits, ResourceLimits, Tenant, TrustAnchor
@@ -151,3 +155,16 @@ def test_rows_name_every_column_of_their_table() -> None:
         (credentials, CREDENTIAL_COLUMNS),
     ):
         assert sorted(columns) == sorted(column.name for column in table.columns)
+
+
+any_text = st.text(st.characters())  # half characters among them
+
+
+@given(st.dictionaries(any_text, any_text))
+def test_an_object_of_texts_has_the_same_spelling_by_the_shorter_way(texts: dict[str, str]) -> None:
+    assert texts_text(texts) == object_text(texts)
+
+
+@given(any_text)
+def test_a_bare_secret_has_the_same_spelling_by_the_shorter_way(secret_id: str) -> None:
+    assert bare_secret_text(secret_id) == secrets_text((Secret(secret_id=secret_id),))
