@@ -140,12 +140,16 @@ class SocketStream:
             return
         self._is_paused = False
         line = self._line
-        if line is None or self._state is not _OPEN or self._has_ended:
-            return
-        self._is_reading = True
-        self._tell_poller()
-        if self._early or line.is_stirred:
-            self._loop.call_soon(self._deliver_early)
+        if line is not None and (self._early or line.is_stirred):
+            self._loop.call_soon(self._read_on)  # until then nobody reads: what waits here came first
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._state is _OPEN and not self._is_paused and not self._has_ended:
+            self._is_reading = True
+            self._tell_poller()
+            self._deliver_early()
 
     def _on_ready(self, events: int) -> None:
         if (events != READABLE or not self._is_reading) and not self._is_to_read(events):
@@ -157,6 +161,9 @@ class SocketStream:
             try:
                 count = self._socket.recv_into(INTAKE)
             except (BlockingIOError, InterruptedError):
+                return
+            except OSError as fault:
+                self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
                 return
             if count == 0:
                 self._on_cut(line)
@@ -171,8 +178,6 @@ class SocketStream:
                     self._uncork()
             if line.is_stirred:
                 self._on_stirred(line)
-        except OSError as fault:
-            self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
         except Exception as fault:
             self._drop(fault)
 

@@ -330,12 +330,13 @@ async def test_a_reset_is_told_once_with_its_fault(bench: TestBench, secure: boo
     assert [getattr(fault, "code", None) for fault in bench.recorders[0].losses] == ["peer-vanished"]
 
 
+@pytest.mark.parametrize("defect", [ZeroDivisionError, FileNotFoundError])
 async def test_a_handler_that_raises_costs_its_own_connection_only(
-    bench: TestBench, caplog: pytest.LogCaptureFixture
+    bench: TestBench, caplog: pytest.LogCaptureFixture, defect: type[Exception]
 ) -> None:
     def faulty(data: bytes) -> bytes:
         if data == b"bad":
-            raise ZeroDivisionError
+            raise defect
         return data
 
     def factory() -> Recorder:
@@ -345,6 +346,7 @@ async def test_a_handler_that_raises_costs_its_own_connection_only(
     async with bench.stream_listener(factory=factory) as listener:
         good_reader, good_writer = await bench.connect(listener.port)
         reader, writer = await bench.connect(listener.port)
+        await until(lambda: len(bench.recorders) == 2)
         writer.write(b"bad")
         assert await _read_to_end(reader) == b""
         good_writer.write(b"good")

@@ -1,4 +1,6 @@
-"""What is held for a peer that does not read stays bounded, whoever wrote it: the handler, or TLS itself."""
+"""A stream alone, its socket and its loop the test's: what is held for a peer that does not read stays bounded, whoever
+wrote it, the handler or TLS itself; and bytes keep their order.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from OpenSSL import SSL
 from adapters.edge import engine
 from adapters.edge.engine import INTAKE, LIB, Outcome
 from adapters.edge.errors import ConnectionFault, PeerDoesNotRead
-from adapters.edge.lines import Line, TlsLine
+from adapters.edge.lines import Line, PlainLine, TlsLine
 from adapters.edge.peer import Address, Peer
 from adapters.edge.poller import READABLE, Ready
 from adapters.edge.ports import Stream
@@ -128,9 +130,11 @@ class Owner:
 class Scene:
     """A stream over a line of choice, whose peer never reads."""
 
-    def __init__(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, line: Line, monkeypatch: pytest.MonkeyPatch, *, handler: Recorder | None = None, early: bytes = b""
+    ) -> None:
         self.loop, self.watch = Loop(), Watch()
-        self.socket, self.handler, self.owner = DeafSocket(), Recorder(), Owner()
+        self.socket, self.handler, self.owner = DeafSocket(), handler or Recorder(), Owner()
         monkeypatch.setattr(asyncio, "get_running_loop", lambda: self.loop)
         self.stream = SocketStream(
             sock=self.socket,  # type: ignore[arg-type]
@@ -140,7 +144,7 @@ class Scene:
             owner=self.owner,
             poller=self.watch,  # type: ignore[arg-type]
         )
-        self.stream.begin(lambda: self.handler)
+        self.stream.begin(lambda: self.handler, early=early)
 
     @property
     def held(self) -> int:
@@ -177,6 +181,26 @@ def test_the_goodbye_is_held_even_at_the_limit(monkeypatch: pytest.MonkeyPatch) 
     assert scene.held == LIMIT + len(b"goodbye")
     assert scene.owner.gone == 0
     scene.stream.abort()
+
+
+class PausesAtOnce(Recorder):
+    """Reads nothing before it is told to."""
+
+    def connected(self, stream: Stream) -> None:
+        super().connected(stream)
+        stream.pause_reading()
+
+
+def test_what_came_with_the_handshake_is_heard_before_what_comes_in_the_turn_of_the_resumption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(PlainLine(), monkeypatch, handler=PausesAtOnce(), early=b"early ")
+    scene.stream.resume_reading()
+    scene.comes(b"later")  # the poller had that in hand already
+    scene.loop.run()
+    while scene.socket.incoming and scene.watch.ready is not None:
+        scene.watch.ready(READABLE)  # as often as it is ready
+    assert scene.handler.heard == b"early later"
 
 
 class Sender:
