@@ -111,7 +111,7 @@ _CERTIFICATE_LIBRARIES = frozenset({"asn1 encoding routines", "x509 certificate 
 
 
 def forget_errors() -> None:
-    """Empty OpenSSL's error queue: an entry left in it would be read as the failure of the next operation."""
+    """Empty OpenSSL's error queue: before 4.0, an entry left in it is read as the failure of the next operation."""
     LIB.ERR_clear_error()
 
 

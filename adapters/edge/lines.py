@@ -22,6 +22,7 @@ from adapters.edge.engine import (
     Outcome,
     SSL_read,
     SSL_write,
+    outcome_of,
 )
 from adapters.edge.errors import ConnectionFault, PeerVanished, TlsBroken
 
@@ -132,7 +133,7 @@ class TlsLine:
         self._missing = records_counted(missing, count)
         plain = []
         start = 0
-        while start < count:
+        while start < count and self.fault is None and not self.is_ended:
             start = engine.feed_intake(self._connection, start, count)
             plain.append(self._read_all())
         return b"".join(plain)
@@ -172,7 +173,7 @@ class TlsLine:
             plain.append(BUFFER_TEXT[:got])
             got = SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
         self.is_stirred = True
-        outcome = engine.outcome_of(self._connection, got)
+        outcome = outcome_of(self._connection, got)
         if outcome is Outcome.ENDED:
             self.is_ended = True
         elif outcome is Outcome.BROKEN and self.fault is None:
@@ -180,9 +181,12 @@ class TlsLine:
         return b"".join(plain)
 
     def _examine(self, fault: ConnectionFault) -> None:
-        """An error that somebody else left in OpenSSL's queue reads as a failure, once: what is broken stays so."""
-        again = SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES)
-        if engine.outcome_of(self._connection, again) is not Outcome.WANT_READ:
+        """OpenSSL before 4.0 reads an error that somebody else left in its queue as a failure, once: what is broken
+        stays so."""
+        outcome = outcome_of(self._connection, SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES))
+        if outcome is Outcome.ENDED:
+            self.is_ended = True
+        elif outcome is not Outcome.WANT_READ:
             self.fault = fault
         engine.forget_errors()
 

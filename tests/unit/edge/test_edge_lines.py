@@ -1,10 +1,12 @@
 """TLS records in memory, no socket: what a line makes of them, and of what others leave in OpenSSL's error queue."""
 
+from collections.abc import Callable
+
 import pytest
 from OpenSSL import SSL
 
-from adapters.edge import engine
-from adapters.edge.engine import INTAKE, LIB, Outcome, TlsConnection
+from adapters.edge import engine, lines
+from adapters.edge.engine import INTAKE, LIB, Connection, Outcome, TlsConnection
 from adapters.edge.lines import LOST_COUNT, TlsLine, records_counted
 from tests.support.certificates import make_ca, make_server
 
@@ -58,6 +60,11 @@ def leave_an_error() -> None:
     assert LIB.ERR_peek_error() != 0
 
 
+def outcome_before_4(connection: Connection, result: int) -> Outcome:
+    """Older releases of OpenSSL take any entry of the queue for the failure of the operation just made."""
+    return engine.outcome_of(connection, result) if result > 0 or LIB.ERR_peek_error() == 0 else Outcome.BROKEN
+
+
 @pytest.fixture(params=[SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION], ids=["1.2", "1.3"])
 def pair(request: pytest.FixtureRequest) -> Pair:
     return Pair(version=request.param)
@@ -104,7 +111,11 @@ def test_a_damaged_record_is_a_fault_with_openssls_reason_and_an_alert(pair: Pai
     assert LIB.ERR_peek_error() == 0
 
 
-def test_an_error_that_somebody_left_breaks_no_connection(pair: Pair) -> None:
+@pytest.mark.parametrize("outcome_of", [engine.outcome_of, outcome_before_4])
+def test_an_error_that_somebody_left_breaks_no_connection(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, outcome_of: Callable[[Connection, int], Outcome]
+) -> None:
+    monkeypatch.setattr(lines, "outcome_of", outcome_of)
     leave_an_error()
     assert pair.comes(pair.record(b"one")) == b"one"
     leave_an_error()
@@ -115,6 +126,34 @@ def test_an_error_that_somebody_left_breaks_no_connection(pair: Pair) -> None:
     leave_an_error()
     assert pair.client_reads(pair.line.wrap(b"five")) == b"five"
     engine.forget_errors()
+
+
+@pytest.mark.parametrize("outcome_of", [engine.outcome_of, outcome_before_4])
+def test_an_error_that_somebody_left_makes_no_fault_of_a_goodbye(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, outcome_of: Callable[[Connection, int], Outcome]
+) -> None:
+    monkeypatch.setattr(lines, "outcome_of", outcome_of)
+    pair.client.shutdown()
+    leave_an_error()
+    assert pair.comes(engine.take_output(pair.client)) == b""
+    assert pair.line.is_ended and pair.line.fault is None
+    engine.forget_errors()
+
+
+def test_nothing_is_fed_behind_a_fault_or_a_goodbye(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed = 0
+    feed = engine.feed_intake
+
+    def counted(connection: Connection, start: int, count: int) -> int:
+        nonlocal fed
+        fed += 1
+        return feed(connection, start, count)
+
+    monkeypatch.setattr(engine, "feed_intake", counted)
+    pair.client.shutdown()
+    assert pair.comes(engine.take_output(pair.client) + b"x" * 50_000) == b""
+    assert pair.line.is_ended and pair.line.fault is None
+    assert fed == 1
 
 
 def test_records_are_counted_until_a_header_is_cut() -> None:
