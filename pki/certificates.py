@@ -19,7 +19,7 @@ from pki.extensions import Extension, GeneralName
 from pki.keys import RSA_EXPONENT_MAX_BITS, RSA_MAX_BITS, IssuerKey, KeyFacts, read_key_facts
 from pki.layout import Parts, read_certificate
 from pki.name_constraints import NameConstraints, read_name_constraints
-from pki.names import Name, format_name, read_name
+from pki.names import Name, format_issuer, format_name, read_name
 from pki.signatures import SignatureAlgorithm, read_signature_algorithm, verifies
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class Certificate:
         self.not_after = parts.not_after
         try:
             self.subject_dn = format_name(parts.subject_der)
-            self.issuer_dn = format_name(parts.issuer_der)
+            self.issuer_dn = format_issuer(parts.issuer_der)
         except NameUnreadable as fault:
             raise NameUnreadable(f"certificate {self.fingerprint_hex}: {fault}") from fault
         self.algorithm = _algorithm(parts)

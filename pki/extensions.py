@@ -81,20 +81,10 @@ def read_extensions(content: bytes) -> Mapping[bytes, Extension]:
     at, end = 0, len(sequence)
     while at < end:
         start, at = der.expect(sequence, at, end, der.SEQUENCE)
-        oid_start, oid_end = der.expect(sequence, start, at, der.OID)
-        tag, start, stop = der.read(sequence, oid_end, at)
-        critical = tag == der.BOOLEAN
-        if critical:
-            if stop - start != 1 or sequence[start] not in (0, 0xFF):
-                raise der.DerFault("critical flag neither true nor false")
-            critical = sequence[start] == 0xFF
-            tag, start, stop = der.read(sequence, stop, at)
-        if tag != der.OCTET_STRING or stop != at:
-            raise der.DerFault("extension without value")
-        oid = sequence[oid_start:oid_end]
+        oid, extension = _read_extension(sequence[start:at])
         if oid in found or len(found) == _CERTIFICATE_EXTENSIONS_MAX:
             raise der.DerFault("an extension twice, or far too many")
-        found[oid] = Extension(critical, sequence[start:stop])
+        found[oid] = extension
     return found
 
 
@@ -102,6 +92,23 @@ def remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
     """The same reader, remembering its results: a fleet's certificates hold the same few short values over and over."""
     short = lru_cache(maxsize=_REMEMBERED_MAX)(read)
     return lambda content: short(content) if len(content) <= _REMEMBERED_MAX_BYTES else read(content)
+
+
+@remembered
+def _read_extension(member: bytes) -> tuple[bytes, Extension]:
+    """One extension by its object identifier, from what its sequence holds."""
+    end = len(member)
+    oid_start, oid_end = der.expect(member, 0, end, der.OID)
+    tag, start, stop = der.read(member, oid_end, end)
+    critical = tag == der.BOOLEAN
+    if critical:
+        if stop - start != 1 or member[start] not in (0, 0xFF):
+            raise der.DerFault("critical flag neither true nor false")
+        critical = member[start] == 0xFF
+        tag, start, stop = der.read(member, stop, end)
+    if tag != der.OCTET_STRING or stop != end:
+        raise der.DerFault("extension without value")
+    return member[oid_start:oid_end], Extension(critical, member[start:stop])
 
 
 @remembered

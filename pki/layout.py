@@ -3,12 +3,13 @@ further than its name says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pki import der
 from pki.extensions import Extension, read_extensions
 
 _VERSION = 0xA0
+_VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = (0x81, 0x82)
 _EXTENSIONS = 0xA3
 _UTC_TIME = 0x17
@@ -77,6 +78,8 @@ def read_certificate(data: bytes) -> Parts:
 
 def _read_version(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The version and where the next member starts; absent means 1."""
+    if data.startswith(_VERSION_3, at, end):  # nearly all there are
+        return 3, at + len(_VERSION_3)
     tag, start, stop = der.read(data, at, end)
     if tag != _VERSION:
         return 1, at
@@ -111,13 +114,8 @@ def _read_time(data: bytes, at: int, end: int) -> tuple[datetime, int]:
         raise der.DerFault("no moment in time")
     if not digits.isdigit() or data[stop - 1] != _Z:
         raise der.DerFault("no moment in UTC")
-    number = int(digits)
-    number, second = divmod(number, 100)
-    number, minute = divmod(number, 100)
-    number, hour = divmod(number, 100)
-    number, day = divmod(number, 100)
-    year, month = divmod(number, 100)
+    text = digits.decode("ascii")
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC), stop
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), stop
     except ValueError as fault:
         raise der.DerFault("no moment of the calendar") from fault
