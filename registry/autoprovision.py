@@ -16,7 +16,7 @@ from conf.registry import RegistrySettings
 from kernel.clock import Clock
 from kernel.errors import TuhonoError, Unavailable
 from kernel.ids import AuthId, TenantId
-from kernel.log import fields
+from kernel.log import Event, fields
 from messaging.message import PROVISIONING_NOTIFICATION, Bundle, Envelope, MessageKind
 from messaging.ports import Northbound
 from registry.device_ids import DeviceIds
@@ -30,6 +30,7 @@ from tenant.model import TrustAnchor
 from tenant.ttl import event_ttl_ms
 
 log = logging.getLogger(__name__)
+_PROVISIONED = Event(log, "device.provisioned", "tenant_id", "device_id", "anchor_id")
 
 RETRIES_PER_ROUND_MAX = 100  # queued events looked at in one round of `run`
 OTHERS_CHECK_S = 0.05  # between looks whether another process has announced the device it created
@@ -160,10 +161,7 @@ class AutoProvisioner:
                 self._meter.give_back(anchor)  # another process was first
                 self._announce_in_task(under_way, known)
                 return
-            log.info(
-                "device.provisioned",
-                extra=fields(tenant_id=order.tenant_id, device_id=order.device_id, anchor_id=order.anchor_id),
-            )
+            _PROVISIONED.info(order.tenant_id, order.device_id, order.anchor_id)
             self._northbound.submit(self._event(device), partial(self._kept, under_way, known))
         except TuhonoError as fault:
             self._meter.give_back(anchor)

@@ -32,6 +32,16 @@ class DeviceDirectory:
         self._changes_seen = 0
         feed.subscribe(self._follow)
 
+    @property
+    def changes_seen(self) -> int:
+        """Goes up with every change that has come to be known here."""
+        return self._changes_seen
+
+    def has_changed_since(self, changes_seen: int) -> bool:
+        """Whether there was a change since, committed before this call by any process."""
+        self._feed.catch_up()
+        return self._changes_seen != changes_seen
+
     async def find_by_certificate(self, tenant_id: TenantId, auth_id: AuthId) -> KnownDevice | None:
         """The device that the X.509 credential `auth_id` stands for, in whatever state it is.
 

@@ -38,6 +38,7 @@ class Finding:
     auth_id: AuthId
     known: KnownDevice | None
     plan: ProvisioningPlan | None
+    as_of: int = 0  # of a plan: how many changes were known of when it was made
 
 
 # Who a certificate says it is, and by whose word: all that is known without a lookup.
@@ -91,6 +92,13 @@ class Examination:
                 return finding
         return self._look(verdict, evidence)
 
+    def still_holds(self, plan: Finding) -> bool:
+        """Whether nobody has changed anything since this plan was made: what was made of it may be used as it is.
+
+        Raises StorageUnavailable.
+        """
+        return not self._devices.has_changed_since(plan.as_of)
+
     def _look(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         claim = self._claim(verdict, evidence)
         tenant, _, _, auth_id = claim
@@ -121,7 +129,8 @@ class Examination:
             _require_client_context(known, evidence)
             return Finding(tenant=tenant, anchor=anchor, auth_id=auth_id, known=known, plan=None)
         plan = self._planner.plan(tenant, anchor, leaf, auth_id)
-        return Finding(tenant=tenant, anchor=anchor, auth_id=auth_id, known=None, plan=plan)
+        as_of = self._devices.changes_seen
+        return Finding(tenant=tenant, anchor=anchor, auth_id=auth_id, known=None, plan=plan, as_of=as_of)
 
     def _usable_tenant(self, anchor: TrustAnchor, adapter: str) -> Tenant:
         tenant = self._tenants.find(anchor.tenant_id)

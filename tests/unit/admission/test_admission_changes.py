@@ -1,22 +1,25 @@
 """What another process has changed is in force for who is admitted next, though the handshake did not know of it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from adapters.admission.admission import Admitted
+from adapters.admission.admission import Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.edge.peer import Address, Peer, PeerCertificate
 from kernel.ids import TenantId
 from pki.errors import CertificateExpired
 from registry.errors import CredentialUnknown, DeviceDisabled, StorageUnavailable
+from storage.memory import MemoryConnectPath
 from tenant.errors import AdapterDisabled, TenantAmbiguous, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import AdapterSettings, Tenant
 from tenant.ports import Change, ChangeKind
 from tests.support.certificates import NOON, Issued, make_ca
 from tests.support.domain import ACME, World, an_anchor, build_world
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -165,3 +168,47 @@ async def test_a_device_that_comes_again_and_again_is_refused_as_soon_as_it_is_d
     elsewhere(world, enabled=False)
     with pytest.raises(TenantDisabled):
         world.admission.decide(evidence())
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda tenant: {"enabled": False}, TenantDisabled),
+        (lambda tenant: {"trust_anchors": ()}, UntrustedIssuer),
+        (barred, AdapterDisabled),
+    ],
+)
+async def test_whoever_may_no_longer_come_is_refused_though_it_was_made_meanwhile(
+    world: World, ca: Issued, change: Callable[[Tenant], dict[str, object]], kind: type[Exception]
+) -> None:
+    world.northbound.hold()
+    entering = asyncio.create_task(world.admission.admit(world.evidence(ca.issue("CN=dev-1"))))
+    await until(lambda: world.northbound.pending)
+    tenant = world.tenants.find(ACME)
+    assert tenant is not None
+    elsewhere(world, **change(tenant))
+    world.northbound.release()
+    with pytest.raises(kind):
+        await entering
+
+
+async def test_a_device_just_made_is_disabled_by_the_time_it_is_let_in(world: World, ca: Issued) -> None:
+    world.northbound.hold()
+    entering = asyncio.create_task(world.admission.admit(world.evidence(ca.issue("CN=dev-1"))))
+    await until(lambda: world.northbound.pending)
+    [device] = world.store.devices.find_all(ACME, after=None, limit=10)
+    world.store.devices.set_enabled(ACME, device.device_id, enabled=False, moment=NOON)
+    world.northbound.release()
+    with pytest.raises(DeviceDisabled):
+        await entering
+
+
+async def test_what_was_just_made_is_not_looked_up_where_nothing_has_changed(
+    world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    decided = world.admission.decide(evidence)
+    assert isinstance(decided, Undecided)
+    monkeypatch.setattr(MemoryConnectPath, "find_by_credential", None)
+    admitted = await world.admission.conclude(decided)
+    assert admitted is not None and admitted.provisioned
