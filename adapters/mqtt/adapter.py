@@ -19,7 +19,7 @@ from adapters.mqtt.life import ConnectionLife
 from adapters.mqtt.shell import MqttShell
 from adapters.mqtt.tally import SUCCEEDED, Tally
 from adapters.mqtt.topics import Topics
-from adapters.mqtt.wire.connection import Limits
+from adapters.mqtt.wire.limits import Limits
 from adapters.sessions.admissions import Admissions
 from adapters.sessions.errors import SessionTakenOver, ShuttingDown
 from adapters.sessions.session import Session

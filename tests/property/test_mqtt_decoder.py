@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.mqtt.wire.connection import CLOSED, Connection, Limits
+from adapters.mqtt.wire.connection import CLOSED, Connection
 from adapters.mqtt.wire.decoder import PacketDecoder
 from adapters.mqtt.wire.effects import Admit, Delivery, Send
 from adapters.mqtt.wire.errors import WireFault
+from adapters.mqtt.wire.limits import Limits
 from adapters.mqtt.wire.packets import Packet
 from adapters.mqtt.wire.reasons import SUCCESS
 from tests.support.mqtt_client import answers, connect, connects, encode, followers, publish

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.mqtt.wire.connection import Connection, Limits
+from adapters.mqtt.wire.connection import Connection
 from adapters.mqtt.wire.decoder import PacketDecoder
 from adapters.mqtt.wire.effects import UNANSWERED, Delivery, Send
 from adapters.mqtt.wire.errors import WireFault
+from adapters.mqtt.wire.limits import Limits
 from adapters.mqtt.wire.packets import Packet, Publish
 from adapters.mqtt.wire.properties import NO_PROPERTIES
 from adapters.mqtt.wire.reasons import SUCCESS, UNSPECIFIED_ERROR

@@ -15,7 +15,6 @@ cannot be told, so it is held to what it asked for, and to nothing if it asked f
 """
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from adapters.mqtt.wire import packets, reasons
@@ -30,13 +29,8 @@ from adapters.mqtt.wire.encoder import (
     render_suback,
     render_unsuback,
 )
-from adapters.mqtt.wire.errors import (
-    AdmissionOverdue,
-    ConnectOverdue,
-    KeepAliveExceeded,
-    ProtocolViolation,
-    WireFault,
-)
+from adapters.mqtt.wire.errors import AdmissionOverdue, ConnectOverdue, KeepAliveExceeded, ProtocolViolation, WireFault
+from adapters.mqtt.wire.limits import Limits
 from adapters.mqtt.wire.packets import VERSION_5, Packet
 
 AWAITING: Final = 0
@@ -45,48 +39,15 @@ OPEN: Final = 2
 CLOSED: Final = 3
 
 KEEP_ALIVE_FACTOR: Final = 1.5  # [MQTT-3.1.2-22]
-_V3_RETURN_CODES: Final = {
-    reasons.UNSUPPORTED_PROTOCOL_VERSION: reasons.V3_UNACCEPTABLE_PROTOCOL_VERSION,
-    reasons.CLIENT_IDENTIFIER_NOT_VALID: reasons.V3_IDENTIFIER_REJECTED,
-    reasons.SERVER_UNAVAILABLE: reasons.V3_SERVER_UNAVAILABLE,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds of a connection; one object for all of them."""
-
-    remaining_max_bytes: int  # of a packet behind its fixed header
-    connect_max_bytes: int  # the same for CONNECT
-    unacknowledged_max: int
-    keep_alive_max_s: int
-    connect_deadline_s: float
-    admission_deadline_s: float
-
-    @property
-    def packet_max_bytes(self) -> int:
-        """As MQTT 5 counts: with the fixed header."""
-        return 1 + len(props.render_variable_integer(self.remaining_max_bytes)) + self.remaining_max_bytes
 
 
 class Connection:
     """One connection. Not safe for threads; `now` is any clock that never runs backwards, in seconds."""
 
     __slots__ = (
-        "_allowance_s",
-        "_fits_bytes",
-        "_head",
-        "_heard_at",
-        "_lasts",
-        "_limits",
-        "_tail",
-        "_unacknowledged",
-        "_unhanded",
-        "connect",
-        "explains",
-        "state",
-        "version",
-    )
+        "_allowance_s", "_fits_bytes", "_head", "_heard_at", "_lasts", "_limits", "_tail", "_unacknowledged",
+        "_unhanded", "connect", "explains", "state", "version",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
@@ -167,7 +128,7 @@ class Connection:
         if self.version != VERSION_5:
             self._allowance_s = keep_alive_s * KEEP_ALIVE_FACTOR if keep_alive_s else math.inf
             return render_connack(self.version, reasons.SUCCESS)
-        answer = self._capabilities()
+        answer = self._limits.announced()
         if keep_alive_s == 0 or keep_alive_s > most_s:
             answer[props.SERVER_KEEP_ALIVE] = keep_alive_s = most_s  # [MQTT-3.2.2-21]
         self._allowance_s = keep_alive_s * KEEP_ALIVE_FACTOR
@@ -313,16 +274,6 @@ class Connection:
         self.close(reasons.SUCCESS)
         return Goodbye(packet.reason)
 
-    def _capabilities(self) -> dict[int, int | str]:
-        """What a version 5 client must know of us; left out: what the standard takes for granted."""
-        return {
-            props.RECEIVE_MAXIMUM: self._limits.unacknowledged_max,
-            props.MAXIMUM_QOS: 1,
-            props.MAXIMUM_PACKET_SIZE: self._limits.packet_max_bytes,
-            props.SUBSCRIPTION_IDENTIFIER_AVAILABLE: 0,
-            props.SHARED_SUBSCRIPTION_AVAILABLE: 0,
-        }
-
     def _pubacks(self, delivery: Delivery) -> bytes:
         outcome = delivery.outcome
         if outcome == UNANSWERED:
@@ -340,5 +291,5 @@ class Connection:
 
     def _v3_refusal(self, fault: WireFault) -> bytes:
         """3.1.1 has words for two faults of a CONNECT; any other just closes. [3.1.1: MQTT-3.1.4-1]"""
-        code = _V3_RETURN_CODES.get(fault.reason)
+        code = reasons.V3_FAULTS.get(fault.reason)
         return b"" if code is None else render_connack(packets.VERSION_3_1_1, code)

@@ -9,7 +9,7 @@ from adapters.mqtt.wire import connection as states
 from adapters.mqtt.wire import packets as p
 from adapters.mqtt.wire import properties as props
 from adapters.mqtt.wire import reasons
-from adapters.mqtt.wire.connection import Connection, Limits
+from adapters.mqtt.wire.connection import Connection
 from adapters.mqtt.wire.effects import UNANSWERED, Admit, Delivery, Goodbye, Send
 from adapters.mqtt.wire.errors import (
     AdmissionOverdue,
@@ -22,6 +22,7 @@ from adapters.mqtt.wire.errors import (
     VersionUnsupported,
     WireFault,
 )
+from adapters.mqtt.wire.limits import Limits
 from tests.support.mqtt_client import answers, connect, publish
 
 LIMITS = Limits(

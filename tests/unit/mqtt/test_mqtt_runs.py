@@ -7,10 +7,11 @@ import pytest
 from adapters.mqtt.wire import packets as p
 from adapters.mqtt.wire import properties as props
 from adapters.mqtt.wire import reasons
-from adapters.mqtt.wire.connection import Connection, Limits
+from adapters.mqtt.wire.connection import Connection
 from adapters.mqtt.wire.decoder import PacketDecoder
 from adapters.mqtt.wire.effects import UNANSWERED, Delivery
 from adapters.mqtt.wire.errors import MalformedPacket, PacketTooLarge, ProtocolViolation, WireFault
+from adapters.mqtt.wire.limits import Limits
 from conf.mqtt import MqttSettings
 from kernel.errors import Malformed
 from messaging.errors import NorthboundUnavailable
