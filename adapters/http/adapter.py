@@ -14,7 +14,8 @@ from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
 from adapters.edge.ports import StreamHandler
 from adapters.http.cors import Cors
-from adapters.http.refusals import Refusals
+from adapters.http.refusals import ACCEPTED, Refusals
+from adapters.http.requests import Request, Requests
 from adapters.http.shell import ADAPTER, HttpConnection
 from adapters.http.wire.answers import AnswerEncoder
 from adapters.http.wire.head import RequestLimits
@@ -51,7 +52,7 @@ class HttpAdapter:
         self.clock = clock
         self.refusals = Refusals(realm=settings.realm)
         self.cors = Cors(allowed_origin=settings.cors_allowed_origin)
-        self.encoder = AnswerEncoder(clock.now())
+        self.encoder = AnswerEncoder(clock.now(), usual=ACCEPTED)
         self.pipelined_max = settings.pipelined_max
         self.admission_deadline_s = settings.admission_deadline_s
         self.admissions = Admissions(admission=admission, admissions_max=settings.admissions_max)
@@ -61,12 +62,13 @@ class HttpAdapter:
             headers_max=settings.headers_max,
             body_max_bytes=settings.payload_max_bytes,
         )
+        self.requests = Requests(limits=self._limits)
         self._sessions = sessions
         self._meters = meters
         self._connection_gauge = meters.gauge("tuhono_http_connections", "HTTP connections open now")
         self._answer_counts: dict[int, Count] = {}
         self._connections: set[HttpConnection] = set()  # as many as the listener's connections_max allow
-        self._flush_due: set[HttpConnection] = set()
+        self._flush_due: dict[HttpConnection, None] = {}  # in the order they became due
         self.is_draining = False
         self._is_empty = asyncio.Event()
 
@@ -109,10 +111,11 @@ class HttpAdapter:
 
     # What a connection calls
 
-    def opened(self, connection: HttpConnection) -> RequestReader:
+    def opened(self, connection: HttpConnection) -> RequestReader[Request]:
         self._connections.add(connection)
         self._connection_gauge.add(1)
         return RequestReader(
+            read=self.requests.read,
             limits=self._limits,
             request_deadline_s=self._settings.request_deadline_s,
             idle_s=self._settings.idle_s,
@@ -132,20 +135,20 @@ class HttpAdapter:
     def flush_soon(self, connection: HttpConnection) -> None:
         if not self._flush_due:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._flush_due.add(connection)
+        self._flush_due[connection] = None
 
     def answered(self, status: int) -> None:
         count = self._answer_counts.get(status)
         if count is None:
             count = self._meters.counter("tuhono_http_answers", "answers over HTTP", status=str(status))
             self._answer_counts[status] = count
-        count.add()
+        count.total += 1
 
     def gone(self, connection: HttpConnection, session: Session | None) -> None:
         if session is not None:
             self._sessions.remove(session)
         self._connections.discard(connection)
-        self._flush_due.discard(connection)
+        self._flush_due.pop(connection, None)
         self._connection_gauge.add(-1)
         if not self._connections:
             self._is_empty.set()
@@ -163,7 +166,7 @@ class HttpAdapter:
             self._guard(connection, connection.defective)
 
     def _flush(self) -> None:
-        due, self._flush_due = self._flush_due, set()
+        due, self._flush_due = self._flush_due, {}
         for connection in due:
             self._guard(connection, connection.flush)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from adapters.http.cors import Cors
 from adapters.http.refusals import Refusals
+from adapters.http.requests import Request, Requests
 from adapters.http.wire.answers import AnswerEncoder
 from adapters.http.wire.reader import RequestReader
 from adapters.sessions.session import Session
@@ -20,13 +21,14 @@ class Listener(Protocol):
     uplink: Uplink
     refusals: Refusals
     cors: Cors
+    requests: Requests
     encoder: AnswerEncoder
     clock: Clock
     pipelined_max: int
     admission_deadline_s: float
     is_draining: bool
 
-    def opened(self, connection: "HttpConnection") -> RequestReader: ...
+    def opened(self, connection: "HttpConnection") -> RequestReader[Request]: ...
 
     def admit(self, connection: "HttpConnection") -> None:
         """Decide about the peer; `admitted` or `refused` is called later, never before this returns."""

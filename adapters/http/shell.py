@@ -1,4 +1,6 @@
-"""One connection: carries bytes to the wire code, uploads to the uplink, and answers back in order.
+"""The life of one connection: when it reads, waits for its sender to be admitted, and how it ends.
+
+What is said over it, request by request, is the dialogue's.
 
     reading ──► admitting ──► reading ──► closing ──► lingering ──► gone
                 (at the first upload; no request is taken meanwhile)
@@ -17,16 +19,16 @@ from enum import Enum
 from adapters.admission.admission import Admitted
 from adapters.edge.peer import Peer
 from adapters.edge.ports import Stream
+from adapters.http.dialogue import Dialogue
 from adapters.http.errors import AdmissionOverdue
-from adapters.http.exchange import AnswerQueue, Exchange
+from adapters.http.exchange import Exchange
 from adapters.http.listener import Listener
-from adapters.http.refusals import ACCEPTED, DEFECT, NO_ROUTE
-from adapters.http.routes import Plan, Preflight, UploadPlan, plan_of
+from adapters.http.refusals import ACCEPTED, DEFECT
+from adapters.http.requests import Request
 from adapters.http.wire.answers import CONTINUE, Answer
 from adapters.http.wire.faults import RequestTooSlow
-from adapters.http.wire.head import RequestHead
 from adapters.http.wire.reader import RequestReader
-from adapters.sessions.session import Session, session_of
+from adapters.sessions.session import session_of
 from kernel.errors import Refused, TuhonoError
 from kernel.log import fields
 
@@ -55,39 +57,19 @@ class HttpConnection:
     """A StreamHandler for HTTP/1."""
 
     __slots__ = (
-        "_discarded_bytes",
-        "_has_ended",
-        "_head",
-        "_is_advancing",
-        "_is_paused",
-        "_listener",
-        "_owes_continue",
-        "_phase",
-        "_plan",
-        "_planned_head",
-        "_queue",
-        "_reader",
-        "_retires",
-        "_session",
-        "_stream",
-        "expires_at",
-    )
+        "_dialogue", "_discarded_bytes", "_has_ended", "_is_advancing", "_is_paused", "_listener", "_phase",
+        "_reader", "_stream", "expires_at",
+    )  # fmt: skip
 
-    _reader: RequestReader
+    _dialogue: Dialogue
+    _reader: RequestReader[Request]
     _stream: Stream
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._session: Session | None = None
-        self._queue = AnswerQueue()  # pipelined_max, and one fault behind them
-        self._head: RequestHead | None = None  # of a request taken in part: its body or its sender is awaited
-        self._owes_continue = False
-        self._planned_head: RequestHead | None = None
-        self._plan: Plan | Refused | None = None  # of `_planned_head`
         self._phase = READING
         self._is_advancing = False
         self._is_paused = False
-        self._retires = False  # the next request is the last
         self._discarded_bytes = 0
         self._has_ended = False  # the peer sends no more: there is nothing to linger for
         self.expires_at = math.inf  # monotonic
@@ -97,13 +79,19 @@ class HttpConnection:
     def connected(self, stream: Stream) -> None:
         self._stream = stream
         self._reader = self._listener.opened(self)
+        self._dialogue = Dialogue(self._listener, self, self._reader)
         if self._listener.is_draining:  # its handshake ended behind the last moment to come
             self._close()
         else:
             self._settle()
 
     def received(self, data: bytes) -> None:
-        if self._phase is not READING and self._phase is not ADMITTING:
+        phase = self._phase
+        if phase is READING:
+            if not self._is_paused and (request := self._dialogue.find_whole(data)) is not None:
+                self._take_whole(request, data)
+                return
+        elif phase is not ADMITTING:
             self._discard(len(data))
             return
         self._reader.feed(data, self._listener.clock.monotonic())
@@ -118,12 +106,12 @@ class HttpConnection:
         if self._phase is READING:  # what is read in part stays so, and is not answered
             self._phase = CLOSING
             self._settle()
-        return self._phase is CLOSING and bool(self._queue.exchanges)
+        return self._phase is CLOSING and not self._dialogue.is_quiet
 
     def lost(self, fault: Exception | None) -> None:
         self._phase = GONE
         self.expires_at = math.inf
-        self._listener.gone(self, self._session)
+        self._listener.gone(self, self._dialogue.session)
 
     # What the adapter calls
 
@@ -137,23 +125,16 @@ class HttpConnection:
             return
         session = session_of(admitted, adapter=ADAPTER, remote=str(self.peer.address))
         session.end = self.end
-        self._session = session
+        self._dialogue.session = session
         self._phase = READING
         self._listener.joined(session)
         self._advance()
 
     def refused(self, error: TuhonoError) -> None:
-        """The peer may not upload. Told once, then the connection ends, so that the device comes back anew.
-
-        Where the reason is on our side and the body is read, the connection stays and the next upload asks again.
-        """
+        """The peer may not upload. Told once, then the connection ends, so that the device comes back anew."""
         if self._phase is not ADMITTING:
             return
-        if isinstance(self._plan, UploadPlan):
-            error = self._listener.uplink.refusal_of(error, self._plan.head.device)
-        may_stay = not isinstance(error, Refused) and self._head is not None and self._head.keep_alive
-        self._phase = READING if self._is_body_read() and may_stay and not self._retires else CLOSING
-        self._answer_partial(self._listener.refusals.answer(error))
+        self._phase = READING if self._dialogue.refuse_sender(error) else CLOSING
         self._advance()
 
     def defective(self) -> None:
@@ -169,14 +150,14 @@ class HttpConnection:
         if self._phase is not READING:
             return
         self._phase = CLOSING
-        if self._head is not None:
-            self._answer_partial(self._listener.refusals.answer(error))
+        if self._dialogue.partial is not None:
+            self._dialogue.decide_partial(self._listener.refusals.answer(error))
         if not self._is_advancing:
             self.flush()
 
     def retire(self) -> None:
         """Finish the request under way, if there is one, and close."""
-        self._retires = True
+        self._dialogue.retires = True
         if self._phase is READING and not self._reader.is_mid_request:
             self._phase = CLOSING
             self.flush()
@@ -208,15 +189,35 @@ class HttpConnection:
     def concluded(self, exchange: Exchange, error: TuhonoError | None) -> None:
         if exchange.answer is not None:  # a defect spoke first
             return
-        self._decide(exchange, ACCEPTED if error is None else self._listener.refusals.answer(error))
+        dialogue = self._dialogue
+        is_free = self._phase is READING and not self._is_advancing and not self._is_paused
+        if is_free and error is None and (accepted := dialogue.accept(exchange)):
+            self._stream.write(accepted)
+            self._reader.rested(self._listener.clock.monotonic())
+            self.expires_at = self._reader.deadline
+            return
+        dialogue.decide(exchange, ACCEPTED if error is None else self._listener.refusals.answer(error))
         if self._is_advancing or self._phase is GONE:
             return
-        if self._queue.is_decided:
+        if dialogue.is_decided:
             self.flush()
         else:
             self._listener.flush_soon(self)
 
     # Reading
+
+    def _take_whole(self, request: Request, data: bytes) -> None:
+        dialogue = self._dialogue
+        self._is_advancing = True
+        dialogue.take_whole(request, data)
+        self._is_advancing = False
+        if dialogue.is_last_taken:
+            self._phase = CLOSING
+        if not dialogue.is_decided and not dialogue.is_full:
+            self.expires_at = math.inf
+        else:
+            self._send()
+            self._settle()
 
     def _advance(self) -> None:
         """Take requests until bytes, an answer or an admission is wanted; then send what can be sent."""
@@ -239,72 +240,20 @@ class HttpConnection:
         """Take one request; False when none can be taken for now. Raises what is wrong with its bytes."""
         if self._phase is not READING:
             return False
-        if len(self._queue.exchanges) >= self._listener.pipelined_max:
+        dialogue = self._dialogue
+        if dialogue.is_full:
             self._send()
-            if len(self._queue.exchanges) >= self._listener.pipelined_max:
+            if dialogue.is_full:
                 return False
-        head = self._head
-        if head is None:
-            head = self._reader.next_head()
-            if head is None:
-                return False
-            self._begin(head)
-        if self._session is None and isinstance(self._plan, UploadPlan):
-            self._phase = ADMITTING
-            self.expires_at = self._listener.clock.monotonic() + self._listener.admission_deadline_s
-            self._listener.admit(self)
+        if not dialogue.take():
+            if dialogue.wants_sender:
+                self._phase = ADMITTING
+                self.expires_at = self._listener.clock.monotonic() + self._listener.admission_deadline_s
+                self._listener.admit(self)
             return False
-        body = self._reader.next_body()
-        if body is None:
-            return False
-        self._head = None
-        self._owes_continue = False
-        self._serve(head, body)
+        if dialogue.is_last_taken:
+            self._phase = CLOSING
         return True
-
-    def _begin(self, head: RequestHead) -> None:
-        self._head = head
-        self._owes_continue = head.expects_continue
-        if head is not self._planned_head:  # the reader hands out the same head for the same bytes
-            self._planned_head = head
-            try:
-                self._plan = plan_of(head)
-            except Refused as refusal:
-                self._plan = refusal
-
-    def _serve(self, head: RequestHead, body: bytes) -> None:
-        exchange = Exchange(self, head)
-        self._queue.add(exchange)
-        if self._retires or not head.keep_alive:
-            self._phase = CLOSING
-        plan = self._plan
-        if isinstance(plan, UploadPlan):
-            self._upload(exchange, plan, body)
-        elif isinstance(plan, Preflight):
-            self._queue.decide(exchange, self._listener.cors.preflight(plan.kind, plan.origin))
-        else:
-            self._decide(exchange, NO_ROUTE if plan is None else self._listener.refusals.answer(plan))
-
-    def _upload(self, exchange: Exchange, plan: UploadPlan, body: bytes) -> None:
-        session = self._session
-        assert session is not None
-        refusal = plan.refusal_of_anonymous() if session.is_anonymous else plan.refusal
-        if refusal is not None:
-            exchange.done(refusal)
-            return
-        try:
-            self._listener.uplink.submit(session, plan.head, [body or None], exchange.done)
-        except Exception:
-            log.exception("http.upload-failed", extra=fields(remote=session.remote, device_id=session.device_id))
-            self._phase = CLOSING
-            if exchange.answer is None:
-                self._decide(exchange, DEFECT)
-
-    def _is_body_read(self) -> bool:
-        try:
-            return self._reader.next_body() is not None
-        except Refused:
-            return False
 
     def _discard(self, count: int) -> None:
         self._discarded_bytes += count
@@ -318,35 +267,20 @@ class HttpConnection:
 
     # Answering
 
-    def _decide(self, exchange: Exchange, answer: Answer) -> None:
-        head = exchange.head
-        if head is not None and (origin := head.header(b"origin")) is not None:
-            answer = self._listener.cors.dress(answer, origin)
-        self._queue.decide(exchange, answer)
-
-    def _answer_partial(self, answer: Answer) -> None:
-        """Answer the request taken in part, which goes no further."""
-        exchange = Exchange(self, self._head)
-        self._head = None
-        self._owes_continue = False
-        self._queue.add(exchange)
-        self._decide(exchange, answer)
-
     def _conclude(self, answer: Answer) -> None:
         """Answer whatever is being read, and take nothing more."""
         self._phase = CLOSING
-        self._answer_partial(answer)
+        self._dialogue.decide_partial(answer)
 
     def _send(self) -> None:
         """Write every answer whose turn it is, in one go; after the last one, leave."""
         if self._phase is GONE:
             return
         closes = self._phase is CLOSING
-        ready = self._queue.take_ready(self._listener.encoder, last_closes=closes, tell=self._listener.answered)
-        if ready:
+        if ready := self._dialogue.take_ready(last_closes=closes):
             self._stream.write(ready)
             self._reader.rested(self._listener.clock.monotonic())
-        if closes and not self._queue.exchanges:
+        if closes and self._dialogue.is_quiet:
             self._leave()
 
     def _leave(self) -> None:
@@ -368,7 +302,8 @@ class HttpConnection:
         """Read or rest, as far as the queue has room, and say until when."""
         if self._phase is LINGERING or self._phase is GONE:
             return
-        is_full = self._phase is READING and len(self._queue.exchanges) >= self._listener.pipelined_max
+        dialogue, reader = self._dialogue, self._reader
+        is_full = self._phase is READING and dialogue.is_full
         if self._is_paused is not (is_full or self._phase is ADMITTING):
             self._turn()
         if self._phase is ADMITTING:  # which has a moment of its own to end
@@ -376,12 +311,10 @@ class HttpConnection:
         if self._phase is not READING or is_full:
             self.expires_at = math.inf
             return
-        if self._owes_continue and not self._queue.exchanges:
-            self._owes_continue = False
+        if dialogue.owes_continue and dialogue.is_quiet:
+            dialogue.owes_continue = False
             self._stream.write(CONTINUE)
-        self.expires_at = (
-            self._reader.deadline if self._reader.is_mid_request or not self._queue.exchanges else math.inf
-        )
+        self.expires_at = reader.deadline if reader.is_mid_request or dialogue.is_quiet else math.inf
 
     def _turn(self) -> None:
         """From reading to resting, or back."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http.wire.head import RequestHead, RequestLimits
+from adapters.http.wire.head import RequestHead, RequestLimits, parse_head
 from adapters.http.wire.reader import RequestReader
 from kernel.errors import Malformed, Refused, TooLarge
 
@@ -52,8 +53,9 @@ def sent_requests(draw: st.DrawFn) -> Sent:
     )
 
 
-def a_reader() -> RequestReader:
-    return RequestReader(limits=LIMITS, request_deadline_s=10, idle_s=75, now=0)
+def a_reader() -> RequestReader[RequestHead]:
+    read = partial(parse_head, limits=LIMITS)
+    return RequestReader(read=read, limits=LIMITS, request_deadline_s=10, idle_s=75, now=0)
 
 
 class Receiver:

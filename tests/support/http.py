@@ -63,14 +63,14 @@ class HoldingUplink(Uplink):
         self.fails_late = False  # raises the defect only after it took the upload
         self.ends_session: TuhonoError | None = None
         self.holds = False
-        self._held: list[Done] = []
+        self.held: list[Done] = []
 
     def submit(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
         if self.defect is not None and not self.fails_late:
             raise self.defect
         self.uploads += [Upload(session, head, payload) for payload in payloads]
         if self.holds:
-            self._held.append(done)
+            self.held.append(done)
         else:
             done(self.outcome)
         if self.ends_session is not None:
@@ -80,7 +80,7 @@ class HoldingUplink(Uplink):
 
     def settle(self, count: int | None = None, error: TuhonoError | None = None) -> None:
         """Call back for the oldest `count` held uploads, or all, as a group commit does: in one go."""
-        due, self._held = self._held[:count], self._held[len(self._held) if count is None else count :]
+        due, self.held = self.held[:count], self.held[len(self.held) if count is None else count :]
         for done in due:
             done(error)
 

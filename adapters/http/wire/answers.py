@@ -42,11 +42,16 @@ class Answer:
 
 
 class AnswerEncoder:
-    """Renders answers with the date last told. One for all connections of a listener."""
+    """Renders answers with the date last told. One for all connections of a listener.
 
-    def __init__(self, now: datetime) -> None:
+    `usual` is the answer that nearly every request has; its bytes lie ready, for a connection that is kept.
+    """
+
+    def __init__(self, now: datetime, *, usual: Answer) -> None:
         self._remembered: dict[tuple[Answer, bool, bool, bool], bytes] = {}
         self._date = ""
+        self._usual = usual
+        self.usual = b""
         self.set_date(now)
 
     def set_date(self, now: datetime) -> None:
@@ -55,6 +60,7 @@ class AnswerEncoder:
         if date != self._date:
             self._date = date
             self._remembered.clear()
+            self.usual = self.encode(self._usual, closes=False)
 
     def encode(self, answer: Answer, *, closes: bool, is_http_1_0: bool = False, omits_body: bool = False) -> bytes:
         """The bytes of an answer. `omits_body` for HEAD: the length is told, the body left out."""

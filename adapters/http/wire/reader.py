@@ -4,24 +4,35 @@ A request comes out in two steps, so that whoever reads may refuse it before its
 `next_head`, then `next_body`, in turns. A fault repeats on every call, because the stream has lost its
 framing. Time is told with each chunk; `deadline` says by when something must happen.
 
-Devices repeat themselves: most requests of a kept-alive connection begin with the very bytes of the
-one before. The last head is remembered and handed out again, the same object, instead of parsed.
+What a head says is for `read` to tell: whoever reads may know it from before.
 """
 
 import re
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from adapters.http.wire.chunks import ChunkedBody
 from adapters.http.wire.faults import BodyTooLarge, HeadTooLarge, LineEndMalformed, RequestMalformed
-from adapters.http.wire.head import BLANK_LINE, RequestHead, RequestLimits, parse_head
+from adapters.http.wire.head import BLANK_LINE, RequestLimits
 from kernel.errors import Refused
-
-REMEMBERED_HEAD_MAX_BYTES = 1024
 
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 
-class RequestReader:
-    """The requests of one connection."""
+class Framed(Protocol):
+    """What a head says, as far as it is needed to find the end of the body."""
+
+    @property
+    def body_bytes(self) -> int | None:
+        """None: chunked."""
+        ...
+
+
+Head = TypeVar("Head", bound=Framed)
+
+
+class RequestReader(Generic[Head]):
+    """The requests of one connection. `read` is given each head, blank line included, and raises Malformed."""
 
     __slots__ = (
         "_at",
@@ -31,17 +42,25 @@ class RequestReader:
         "_chunks",
         "_fault",
         "_fed_at",
-        "_head",
         "_idle_s",
         "_limits",
         "_more",
-        "_raw_head",
+        "_read",
         "_request_deadline_s",
         "_saw_blank_line",
         "_scanned_to",
     )
 
-    def __init__(self, *, limits: RequestLimits, request_deadline_s: float, idle_s: float, now: float) -> None:
+    def __init__(
+        self,
+        *,
+        read: Callable[[bytes], Head],
+        limits: RequestLimits,
+        request_deadline_s: float,
+        idle_s: float,
+        now: float,
+    ) -> None:
+        self._read = read
         self._limits = limits
         self._request_deadline_s = request_deadline_s
         self._idle_s = idle_s
@@ -49,9 +68,7 @@ class RequestReader:
         self._at = 0
         self._scanned_to = 0  # no blank line begins before this offset, less three bytes
         self._more = bytearray()  # fed behind the buffer, not yet needed
-        self._head: RequestHead | None = None
-        self._raw_head = b""
-        self._awaited: RequestHead | None = None  # handed out, its body not yet
+        self._awaited: Head | None = None  # handed out, its body not yet
         self._chunks: ChunkedBody | None = None
         self._saw_blank_line = False
         self._fault: Refused | None = None
@@ -80,6 +97,11 @@ class RequestReader:
         return self._began_at is not None
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing has come since the last request, not so much as a blank line."""
+        return self._began_at is None and not self._saw_blank_line
+
+    @property
     def deadline(self) -> float:
         """When the request being read must be complete, or, between requests, the next one have begun."""
         if self._began_at is None:
@@ -99,7 +121,7 @@ class RequestReader:
         if self._began_at is not None:
             self._began_at = now
 
-    def next_head(self) -> RequestHead | None:
+    def next_head(self) -> Head | None:
         """Return the next head once it is complete; None before, or while a body is awaited.
 
         Raises Malformed.
@@ -133,7 +155,7 @@ class RequestReader:
             self._began_at = self._fed_at if self.held_bytes else None
         return body
 
-    def _cut_head(self) -> RequestHead | None:
+    def _cut_head(self) -> Head | None:
         if self._more:
             self._gather()
         if self._buffer.startswith(b"\r\n", self._at):
@@ -152,13 +174,7 @@ class RequestReader:
             raise HeadTooLarge(f"the head exceeds {limit} bytes")
         self._at = end + 4
         self._saw_blank_line = False
-        if self._head is None or raw != self._raw_head:
-            self._head = parse_head(raw, self._limits)
-            self._raw_head = raw
-        self._awaited = self._head
-        if len(raw) > REMEMBERED_HEAD_MAX_BYTES:
-            self._head = None
-            self._raw_head = b""
+        self._awaited = self._read(raw)
         return self._awaited
 
     def _skip_blank_line(self) -> None:
@@ -170,7 +186,7 @@ class RequestReader:
         if not self.held_bytes:
             self._began_at = None
 
-    def _cut_body(self, head: RequestHead) -> bytes | None:
+    def _cut_body(self, head: Head) -> bytes | None:
         if head.body_bytes is None:
             return self._cut_chunked()
         if head.body_bytes > self._limits.body_max_bytes:

@@ -1,11 +1,13 @@
 """Requests cut out of a byte stream: when they come out, what is refused early, and by when they must be there."""
 
+from functools import partial
+
 import pytest
 
 from adapters.http.wire.chunks import CHUNK_LINE_MAX_BYTES
 from adapters.http.wire.faults import BodyTooLarge, ChunkMalformed, HeadTooLarge, LineEndMalformed, RequestMalformed
-from adapters.http.wire.head import RequestHead, RequestLimits
-from adapters.http.wire.reader import REMEMBERED_HEAD_MAX_BYTES, RequestReader
+from adapters.http.wire.head import RequestHead, RequestLimits, parse_head
+from adapters.http.wire.reader import RequestReader
 
 HEAD = b"POST /telemetry HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"POST /telemetry HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -13,12 +15,13 @@ CHUNKED = b"POST /telemetry HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\
 
 def a_reader(
     *, header_max_bytes: int = 8192, headers_max: int = 8, body_max_bytes: int = 2048, now: float = 0
-) -> RequestReader:
+) -> RequestReader[RequestHead]:
     limits = RequestLimits(header_max_bytes=header_max_bytes, headers_max=headers_max, body_max_bytes=body_max_bytes)
-    return RequestReader(limits=limits, request_deadline_s=10, idle_s=75, now=now)
+    read = partial(parse_head, limits=limits)
+    return RequestReader(read=read, limits=limits, request_deadline_s=10, idle_s=75, now=now)
 
 
-def requests_of(reader: RequestReader) -> list[tuple[RequestHead, bytes]]:
+def requests_of(reader: RequestReader[RequestHead]) -> list[tuple[RequestHead, bytes]]:
     found = []
     while (head := reader.next_head()) is not None:
         body = reader.next_body()
@@ -27,7 +30,7 @@ def requests_of(reader: RequestReader) -> list[tuple[RequestHead, bytes]]:
     return found
 
 
-def bodies_of(reader: RequestReader) -> list[bytes]:
+def bodies_of(reader: RequestReader[RequestHead]) -> list[bytes]:
     return [body for _, body in requests_of(reader)]
 
 
@@ -64,21 +67,18 @@ def test_a_request_without_a_body_has_an_empty_one() -> None:
     assert bodies_of(reader) == [b""]
 
 
-def test_the_same_head_again_is_the_same_object() -> None:
+def test_a_reader_is_at_rest_between_requests_and_not_behind_a_blank_line() -> None:
     reader = a_reader()
-    reader.feed((HEAD + b"hello") * 2 + HEAD.replace(b"5", b"2") + b"hi" + HEAD + b"again", 0)
-    heads = [head for head, _ in requests_of(reader)]
-    assert heads[0] is heads[1]
-    assert heads[1] is not heads[2]
-    assert heads[3] == heads[0]
-
-
-def test_a_long_head_is_not_remembered() -> None:
-    reader = a_reader()
-    long_head = HEAD[:-2] + b"X: " + b"y" * REMEMBERED_HEAD_MAX_BYTES + b"\r\n\r\n"
-    reader.feed((long_head + b"hello") * 2, 0)
-    (first, _), (second, _) = requests_of(reader)
-    assert first == second and first is not second
+    assert reader.is_at_rest
+    reader.feed(HEAD + b"hel", 0)
+    assert reader.next_head() is not None and reader.next_body() is None
+    assert not reader.is_at_rest
+    reader.feed(b"lo\r\n", 0)
+    assert reader.next_body() == b"hello" and reader.next_head() is None
+    assert not reader.is_mid_request and not reader.is_at_rest
+    reader.feed(HEAD + b"world", 0)
+    assert bodies_of(reader) == [b"world"]
+    assert reader.is_at_rest
 
 
 def test_one_blank_line_before_a_request_is_ignored() -> None:

@@ -589,7 +589,7 @@ async def test_a_defect_behind_admission_cuts_one_connection_off(caplog: pytest.
 async def test_a_defect_in_reading_is_told_without_a_word_about_it(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.http.shell.plan_of", failing)
+    monkeypatch.setattr("adapters.http.requests.plan_of", failing)
     async with Gateway() as gateway:
         device = gateway.connect()
         device.send(post())

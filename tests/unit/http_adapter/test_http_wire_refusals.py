@@ -1,13 +1,14 @@
 """Requests that two readers could understand differently, byte for byte, and what each is called."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.http.refusals import status_of
-from adapters.http.wire.head import RequestLimits
+from adapters.http.wire.head import RequestLimits, parse_head
 from adapters.http.wire.reader import RequestReader
 from kernel.errors import Refused
 
@@ -16,7 +17,9 @@ LIMITS = RequestLimits(header_max_bytes=8192, headers_max=64, body_max_bytes=204
 
 
 def fault_of(chunks: list[bytes]) -> Refused | None:
-    reader = RequestReader(limits=LIMITS, request_deadline_s=10, idle_s=75, now=0)
+    reader = RequestReader(
+        read=partial(parse_head, limits=LIMITS), limits=LIMITS, request_deadline_s=10, idle_s=75, now=0
+    )
     try:
         for chunk in chunks:
             reader.feed(chunk, 0)
