@@ -63,8 +63,8 @@ class Line(Protocol):
         """Tells the peer that nothing more will come."""
         ...
 
-    def cut(self) -> ConnectionFault | None:
-        """The peer closed the connection: None where that is a proper end."""
+    def cut(self) -> None:
+        """The peer closed the connection, and stirs the line: `is_ended` where that is a proper end, else `fault`."""
         ...
 
 
@@ -90,8 +90,8 @@ class PlainLine:
     def goodbye(self) -> bytes:
         return b""  # a FIN says it, and whoever closes the socket sends that
 
-    def cut(self) -> ConnectionFault | None:
-        return None
+    def cut(self) -> None:
+        self.is_stirred = self.is_ended = True
 
 
 def records_counted(missing: int, count: int) -> int:
@@ -160,8 +160,10 @@ class TlsLine:
         engine.say_goodbye(self._connection)
         return engine.take_output(self._connection)
 
-    def cut(self) -> ConnectionFault | None:
-        return None if self.is_ended else PeerVanished("connection closed without a goodbye")
+    def cut(self) -> None:
+        self.is_stirred = True
+        if not self.is_ended and self.fault is None:
+            self.fault = PeerVanished("connection closed without a goodbye")
 
     def _read_all(self) -> bytes:
         return self._read_on(SSL_read(self._connection._ssl, BUFFER_START, RECORD_MAX_BYTES))

@@ -12,8 +12,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from adapters.edge.engine import INTAKE
 from adapters.edge.errors import ConnectionFault, PeerVanished
@@ -26,6 +25,10 @@ from kernel.log import fields
 
 log = logging.getLogger(__name__)
 
+_OPEN: Final = 0
+_FLUSHING: Final = 1
+_GONE: Final = 2
+
 
 class StreamOwner(Protocol):
     """Who keeps the count of streams and of those about to close."""
@@ -37,15 +40,6 @@ class StreamOwner(Protocol):
     def is_gone(self, stream: "SocketStream", sock: socket.socket, *, said_goodbye: bool) -> None:
         """The stream is done with its socket; whoever owns it must see it off, or have it forgotten and close it."""
         ...
-
-
-class _State(Enum):
-    OPEN = "open"
-    FLUSHING = "flushing"
-    GONE = "gone"
-
-
-_OPEN, _FLUSHING, _GONE = _State.OPEN, _State.FLUSHING, _State.GONE  # to look up an Enum's member takes 0.1 µs
 
 
 class SocketStream:
@@ -78,7 +72,7 @@ class SocketStream:
         self._is_corked = False
         self._corked: list[bytes] | None = None  # plain, waits for the handler to return
         self._early = b""
-        self._state = _OPEN
+        self._state: int = _OPEN
         self._is_paused = False
         self._has_ended = False  # the peer has said goodbye, and the handler knows
         self._is_reading = True  # open, not paused, not ended
@@ -97,16 +91,16 @@ class SocketStream:
             self._is_corked = True
             handler.connected(self)
             self._uncork()
-            self._deliver_early()
+            self._read_on()
         except Exception as fault:
             self._drop(fault)
 
     @property
     def is_closing(self) -> bool:
-        return self._state is not _OPEN
+        return self._state != _OPEN
 
     def write(self, data: bytes) -> None:
-        if self._state is not _OPEN or not data:
+        if self._state != _OPEN or not data:
             return
         if self._is_corked:
             if self._corked is None:
@@ -120,7 +114,7 @@ class SocketStream:
             self._drop(fault)
 
     def close(self) -> None:
-        if self._state is not _OPEN:
+        if self._state != _OPEN:
             return
         self._state = _FLUSHING
         self._is_reading = False
@@ -128,7 +122,7 @@ class SocketStream:
             self._say_goodbye()
 
     def abort(self) -> None:
-        if self._state is not _GONE:
+        if self._state != _GONE:
             self._leave(None, said_goodbye=False)
 
     def pause_reading(self) -> None:
@@ -146,10 +140,22 @@ class SocketStream:
             self._read_on()
 
     def _read_on(self) -> None:
-        if self._state is _OPEN and not self._is_paused and not self._has_ended:
+        """From now on, and first what came with the handshake, or waits for a paused handler to go on."""
+        line, handler = self._line, self._handler
+        if line is None or handler is None or self._state != _OPEN or self._is_paused or self._has_ended:
+            return
+        try:
             self._is_reading = True
             self._tell_poller()
-            self._deliver_early()
+            if self._early:
+                data, self._early = self._early, b""
+                self._is_corked = True
+                handler.received(data)
+                self._uncork()
+            if line.is_stirred:
+                self._on_stirred(line)
+        except Exception as fault:
+            self._drop(fault)
 
     def _on_ready(self, events: int) -> None:
         if (events != READABLE or not self._is_reading) and not self._is_to_read(events):
@@ -166,13 +172,11 @@ class SocketStream:
                 self._drop(PeerVanished(f"connection lost: {fault.strerror}"))
                 return
             if count == 0:
-                self._on_cut(line)
-                return
-            data = line.unwrap(count)
-            if data:
+                line.cut()
+            elif data := line.unwrap(count):
                 self._is_corked = True
                 handler.received(data)
-                if self._corked is None and self._state is _OPEN:
+                if self._corked is None and self._state == _OPEN:
                     self._is_corked = False
                 else:
                     self._uncork()
@@ -187,29 +191,13 @@ class SocketStream:
             self._on_writable()
         if self._is_reading:
             return events != WRITABLE
-        if events != WRITABLE and self._state is not _GONE:
+        if events != WRITABLE and self._state != _GONE:
             self._tell_poller()  # or the loop would spin
         return False
 
     def _tell_poller(self) -> None:
         wanted = READABLE if self._is_reading else 0
         self._poller.want(self._fd, wanted if self._outlet.held is None else wanted | WRITABLE)
-
-    def _deliver_early(self) -> None:
-        """What came with the handshake, or waits for a paused handler to go on."""
-        line, handler = self._line, self._handler
-        if line is None or handler is None or not self._is_reading:
-            return
-        try:
-            if self._early:
-                data, self._early = self._early, b""
-                self._is_corked = True
-                handler.received(data)
-                self._uncork()
-            if line.is_stirred:
-                self._on_stirred(line)
-        except Exception as fault:
-            self._drop(fault)
 
     def _on_stirred(self, line: Line) -> None:
         """The line has something to say itself, has ended, or is broken."""
@@ -221,13 +209,6 @@ class SocketStream:
             self._drop(line.fault)
         elif line.is_ended:
             self._on_ended()
-
-    def _on_cut(self, line: Line) -> None:
-        fault = line.cut()
-        if fault is None:
-            self._on_ended()
-        else:
-            self._drop(fault)
 
     def _on_ended(self) -> None:
         handler = self._handler
@@ -244,11 +225,11 @@ class SocketStream:
         """The handler has returned: what it wrote goes out as one, then the goodbye if it closed."""
         corked, self._corked = self._corked, None
         self._is_corked = False
-        if self._state is _GONE:
+        if self._state == _GONE:
             return
         if corked is not None:
             self._transmit(corked[0] if len(corked) == 1 else b"".join(corked))
-        if self._state is _FLUSHING:
+        if self._state == _FLUSHING:
             self._say_goodbye()
 
     def _transmit(self, data: bytes) -> None:
@@ -272,7 +253,7 @@ class SocketStream:
         except ConnectionFault as fault:
             self._drop(fault)
             return
-        if self._state is _FLUSHING:
+        if self._state == _FLUSHING:
             self._leave(None, said_goodbye=True)
         else:
             self._tell_poller()
@@ -296,8 +277,8 @@ class SocketStream:
         """End it: for a fault of the connection, or of the handler, which is a defect."""
         if not isinstance(fault, ConnectionFault):
             log.error("stream.handler-failed", exc_info=fault, extra=fields(remote=str(self.peer.address)))
-        if self._state is not _GONE:
-            self._leave(None if self._state is _FLUSHING else fault, said_goodbye=False)
+        if self._state != _GONE:
+            self._leave(None if self._state == _FLUSHING else fault, said_goodbye=False)
 
     def _leave(self, fault: Exception | None, *, said_goodbye: bool) -> None:
         line = self._line

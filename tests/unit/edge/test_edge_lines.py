@@ -7,6 +7,7 @@ from OpenSSL import SSL
 
 from adapters.edge import engine, lines
 from adapters.edge.engine import INTAKE, LIB, Connection, Outcome, TlsConnection
+from adapters.edge.errors import PeerVanished
 from adapters.edge.lines import LOST_COUNT, TlsLine, records_counted
 from tests.support.certificates import make_ca, make_server
 
@@ -98,7 +99,13 @@ def test_a_goodbye_ends_it_whether_it_comes_alone_or_behind_a_text(pair: Pair) -
     pair.client.shutdown()
     assert pair.comes(text + engine.take_output(pair.client)) == b"last words"
     assert pair.line.is_stirred and pair.line.is_ended and pair.line.fault is None
-    assert pair.line.cut() is None
+    pair.line.cut()
+    assert pair.line.is_ended and pair.line.fault is None
+
+
+def test_an_end_without_a_goodbye_is_a_fault(pair: Pair) -> None:
+    pair.line.cut()
+    assert isinstance(pair.line.fault, PeerVanished) and not pair.line.is_ended
 
 
 def test_a_damaged_record_is_a_fault_with_openssls_reason_and_an_alert(pair: Pair) -> None:

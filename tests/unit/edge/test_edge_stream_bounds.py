@@ -90,8 +90,7 @@ class TalkativeLine:
     def goodbye(self) -> bytes:
         return b"goodbye"
 
-    def cut(self) -> ConnectionFault | None:
-        return None
+    def cut(self) -> None: ...
 
 
 class Recorder:
