@@ -7,6 +7,7 @@ Facts come from strangers in part (a subject DN, a topic). Whatever they hold, a
 (a traceback apart), of bounded length, and sends no control character to a terminal.
 """
 
+import asyncio
 import json
 import logging
 import math
@@ -23,6 +24,8 @@ FORBIDDEN_FIELDS = frozenset(
 )
 FACT_MAX_CHARS = 4096  # a longer one is cut, and ends in …
 INTEGER_MAX_BITS = 1024  # a longer one costs more to spell than it tells
+HELD_MAX_S = 0.01
+HELD_MAX_CHARS = 8192  # as much as stdio would hold, and write
 _ATTRIBUTE = "tuhono_fields"
 _ROOT = logging.getLogger()
 
@@ -59,7 +62,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class JsonOutput(logging.Handler):
-    """Writes each record when it comes, with one system call; none waits here to be lost with the process.
+    """Writes each record when it comes, with one system call.
+
+    What `write_soon` is given may wait for `HELD_MAX_S` where the last write was less than that ago, to leave with the
+    others that come meanwhile: a write is 10 µs between two handshakes. So of a burst of connections, and of nothing
+    else, a process that is killed may keep its last words to itself, fewer than a C program that logs with stdio.
 
     Where standard error is a pipe that does not block and is full, whole records are lost, and no line is cut.
     """
@@ -69,6 +76,9 @@ class JsonOutput(logging.Handler):
         self.setFormatter(JsonFormatter())
         self._stream = stream
         self._descriptor = _descriptor_of(stream)
+        self._held: list[str] = []
+        self._held_chars = 0
+        self._written_at = -math.inf
         self._rest = b""  # of the last line, where it was written in part
         self._writing = threading.RLock()  # a collection of garbage may log while this very thread writes
 
@@ -78,27 +88,57 @@ class JsonOutput(logging.Handler):
         except Exception:
             self.handleError(record)
 
-    def write(self, line: str) -> None:
-        """One whole line, in ASCII. A line that cannot be written is lost: nowhere is left to say so."""
-        descriptor = self._descriptor
+    def write_soon(self, line: str) -> None:
+        """Keep the line back for a moment, if there is a loop on this thread that will see to it; else `write`."""
+        if time.monotonic() - self._written_at >= HELD_MAX_S or self._held_chars >= HELD_MAX_CHARS:
+            self.write(line)
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.write(line)
+            return
         with self._writing:
+            if not self._held:
+                loop.call_later(HELD_MAX_S, self.flush)
+            self._held.append(line)
+            self._held_chars += len(line)
+
+    def write(self, line: str) -> None:
+        """What is held and one whole line, in ASCII. What cannot be written is lost: nowhere is left to say so."""
+        with self._writing:
+            if self._held:
+                line = "".join(self._held) + line
+                self._held.clear()
+                self._held_chars = 0
+            self._written_at = time.monotonic()
             try:
-                if descriptor is None:
-                    self._stream.write(line)
-                    self._stream.flush()
-                    return
-                left = self._rest + line.encode("ascii")
-                while left:
-                    self._rest = left = left[os.write(descriptor, left) :]
+                self._put(line)
             except OSError:
                 pass
+
+    def flush(self) -> None:
+        """Write what is held. The interpreter does so when it ends, too."""
+        if self._held:
+            self.write("")
+
+    def _put(self, lines: str) -> None:
+        descriptor = self._descriptor
+        if descriptor is None:
+            self._stream.write(lines)
+            self._stream.flush()
+            return
+        left = self._rest + lines.encode("ascii")
+        while left:
+            self._rest = left = left[os.write(descriptor, left) :]
 
 
 class Event:
     """A kind of record that every connection writes: what never changes of it is spelled once, beforehand.
 
-    The same line as `log.info(name, extra=fields(…))` gives, for 4 µs instead of 12: no LogRecord is made where the
-    only one to read it is JsonOutput. Anybody else's handler gets the record.
+    The same line as `log.info(name, extra=fields(…))` gives, for 3 µs instead of 12: no LogRecord is made where the
+    only one to read it is JsonOutput, and it need not be written at once. Anybody else's handler gets the record.
+    For what goes well; a refusal is logged as everything else is, and is out when that returns.
     """
 
     __slots__ = ("_facts", "_form", "_log", "_name")
@@ -125,9 +165,12 @@ class Event:
         if type(output) is not JsonOutput:
             log.info(self._name, extra=fields(**dict(zip(self._facts, values, strict=True))))
             return
-        said = [_quoted(v) if type(v) is str and len(v) <= FACT_MAX_CHARS else _as_json(v) for v in values]
+        said = [
+            _quoted(value) if type(value) is str and len(value) <= FACT_MAX_CHARS else _as_json(value)
+            for value in values
+        ]
         line = self._form % (_stamp(time.time_ns() // 1_000_000), *said)
-        output.write(line.replace("\x7f", "\\u007f"))
+        output.write_soon(line.replace("\x7f", "\\u007f"))
 
 
 class HumanFormatter(logging.Formatter):

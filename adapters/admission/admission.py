@@ -144,7 +144,7 @@ class Admission:
 
 def _admitted(device: Device, finding: Finding, evidence: Evidence, *, provisioned: bool) -> Admitted:
     peer = evidence.peer
-    _ADMITTED.info(device.tenant_id, device.device_id, evidence.adapter, str(peer.address), round(peer.handshake_ms, 1))
+    _ADMITTED.info(device.tenant_id, device.device_id, evidence.adapter, str(peer.address), round(peer.handshake_ms))
     return Admitted(
         tenant_id=device.tenant_id,
         device_id=device.device_id,

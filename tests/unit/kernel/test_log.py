@@ -1,5 +1,6 @@
 """A record is one line, whatever strangers put into its facts, and carries no secret."""
 
+import asyncio
 import io
 import json
 import logging
@@ -12,7 +13,9 @@ from typing import Any, TextIO
 
 import pytest
 
+import kernel.log
 from kernel.log import FACT_MAX_CHARS, FORBIDDEN_FIELDS, Event, HumanFormatter, JsonFormatter, configure, fields
+from tests.support.waiting import until
 
 HOSTILE = "a\r\n12:00:00 error forged\x1b[31m\x7f\x9b2J\u202e\u2028\udcff\0é"
 
@@ -142,8 +145,55 @@ def test_a_record_is_in_the_file_as_soon_as_it_was_logged(monkeypatch: pytest.Mo
     with (tmp_path / "log").open("w") as stream, configured(monkeypatch, stream):
         log.info("device.refused")
         assert json.loads((tmp_path / "log").read_text())["event"] == "device.refused"
-        Event(log, "device.admitted").info()
-        assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def numbers(file: Path) -> list[int]:
+    return [json.loads(line)["number"] for line in file.read_text().splitlines()]
+
+
+async def test_events_of_a_burst_wait_for_each_other_and_no_other_record_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log, file = logging.getLogger("a"), tmp_path / "log"
+    admitted = Event(log, "device.admitted", "number")
+    monkeypatch.setattr(kernel.log, "HELD_MAX_S", 60.0)
+    with file.open("w") as stream, configured(monkeypatch, stream):
+        for number in range(4):
+            admitted.info(number)
+        assert numbers(file) == [0]  # the first of a burst is out at once
+        log.info("device.refused", extra=fields(number=4))
+        assert numbers(file) == [0, 1, 2, 3, 4]
+        for number in range(5, 500):
+            admitted.info(number)
+        assert 350 < len(numbers(file)) < 500  # no more is held than the bound
+        logging.getLogger().handlers[0].flush()  # as at the end of the process
+        assert numbers(file) == list(range(500))
+
+
+async def test_events_of_a_burst_are_written_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    admitted = Event(logging.getLogger("a"), "device.admitted", "number")
+    with file.open("w") as stream, configured(monkeypatch, stream):
+        for number in range(4):
+            admitted.info(number)
+        await until(lambda: numbers(file) == [0, 1, 2, 3])
+
+
+def test_an_event_without_a_loop_to_see_to_it_is_written_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "log"
+    admitted = Event(logging.getLogger("a"), "device.admitted", "number")
+    monkeypatch.setattr(kernel.log, "HELD_MAX_S", 60.0)
+
+    async def burst() -> None:
+        admitted.info(0)
+        admitted.info(1)
+
+    with file.open("w") as stream, configured(monkeypatch, stream):
+        asyncio.run(burst())  # the loop ends before it is time
+        admitted.info(2)
+        assert numbers(file) == [0, 1, 2]
 
 
 def test_a_full_pipe_loses_whole_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
