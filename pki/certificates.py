@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
+from itertools import count
 from sys import getsizeof
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from pki.signatures import SignatureAlgorithm, read_signature_algorithm, verifie
 
 T = TypeVar("T")
 _ASCII_NAMES = (known.EMAIL_NAME, known.DNS_NAME, known.URI_NAME)
+_numbers = count()
 _CONTROL_BYTES = bytes((*range(0x20), 0x7F))
 _OBJECTS_BYTES = 3_400  # of a certificate's own small objects, whatever it says, and of a note with it
 _MEMBER_BYTES = 250  # of an extension, a purpose or a name, beside its content
@@ -37,7 +39,6 @@ class Certificate:
     """
 
     __slots__ = (
-        "__weakref__",
         "_issuer_key",
         "_name_constraints",
         "_not_signed_with",
@@ -53,12 +54,14 @@ class Certificate:
         "key_usage",
         "not_after",
         "not_before",
+        "number",
         "purposes",
         "subject_dn",
         "unknown_critical",
     )
 
     der: bytes
+    number: int  # of this object: no other of the process ever has it, not even one of the same DER
     subject_dn: str  # RFC 2253 as hono-registry 4.5 spells it
     issuer_dn: str
     not_before: datetime  # aware, UTC
@@ -74,6 +77,7 @@ class Certificate:
     def __init__(self, certificate_der: bytes) -> None:
         """Raises CertificateUnreadable (KeyTooLarge among them) or NameUnreadable."""
         self.der = certificate_der
+        self.number = next(_numbers)
         try:
             self._parts = parts = read_certificate(certificate_der)
         except der.DerFault as fault:

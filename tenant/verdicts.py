@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from weakref import ref
 
 from kernel.errors import Refused
 from kernel.ids import TenantId
@@ -54,7 +53,7 @@ class Trusted:
         """Between the two moments, both excluded, no validity begins or ends that counts."""
         leaf, *above = verdict.presented
         self._verdict = replace(verdict, presented=(leaf,), comes_again=True)
-        self._above = [ref(certificate) for certificate in above]  # weakly: a note holds no certificate but its own
+        self._above = [certificate.number for certificate in above]  # a note holds no certificate but its own
         self._server_name = server_name
         self._since = since
         self._until = until
@@ -74,8 +73,8 @@ class Trusted:
         if not above:
             return known
         presented = [known.presented[0]]
-        for certificate, known_above in zip(above, self._above, strict=True):
-            if certificate is None or known_above() is not certificate:
+        for certificate, number in zip(above, self._above, strict=True):
+            if certificate is None or certificate.number != number:
                 return None
             presented.append(certificate)
         return TrustVerdict(
