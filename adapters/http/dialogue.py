@@ -112,7 +112,7 @@ class Dialogue:
         if isinstance(plan, UploadPlan):
             session = self.session
             assert session is not None
-            refusal = plan.refusal_of_anonymous() if session.is_anonymous else plan.refusal
+            refusal = plan.refusal_for(session)
             if refusal is not None:
                 exchange.done(refusal)
                 return
@@ -163,9 +163,8 @@ class Dialogue:
         """
         request = self.partial
         may_stay = False
-        if request is not None:
-            if isinstance(request.plan, UploadPlan):
-                error = self._listener.uplink.refusal_of(error, request.plan.head.device)
+        if request is not None and isinstance(request.plan, UploadPlan):
+            error = self._listener.uplink.refusal_of(error, request.plan.head.device)
             may_stay = not isinstance(error, Refused) and request.keep_alive and not self.retires
         try:
             is_read = self.reader.next_body() is not None

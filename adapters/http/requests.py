@@ -39,9 +39,7 @@ class Request:
     def may_come_from(self, session: Session) -> bool:
         """Whether that sender needs no refusal of the path itself; what it may do is the uplink's to judge."""
         plan = self.plan
-        if not isinstance(plan, UploadPlan):
-            return False
-        return (plan.refusal_of_anonymous() if session.is_anonymous else plan.refusal) is None
+        return isinstance(plan, UploadPlan) and plan.refusal_for(session) is None
 
 
 class Requests:

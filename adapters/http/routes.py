@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from adapters.http.errors import DeviceMissing, PathMalformed, QosLevelUnsupported, TenantMissing
 from adapters.http.wire.head import RequestHead
+from adapters.sessions.session import Session
 from adapters.sessions.uplink import UploadHead
 from kernel.errors import Refused
 from messaging.message import MessageKind
@@ -35,12 +36,13 @@ class UploadPlan:
     head: UploadHead
     refusal: Refused | None = None
 
-    def refusal_of_anonymous(self) -> Refused | None:
-        """What a sender without an identity is told instead: its path must name both."""
-        if self.refusal is None and self.head.device is None:
-            return DeviceMissing("an anonymous upload names no device")
-        if self.refusal is None and self.head.tenant is None:
-            return TenantMissing("an anonymous upload names no tenant")
+    def refusal_for(self, session: Session) -> Refused | None:
+        """What that sender is told instead; the path of one without an identity must name both."""
+        if self.refusal is None and session.is_anonymous:
+            if self.head.device is None:
+                return DeviceMissing("an anonymous upload names no device")
+            if self.head.tenant is None:
+                return TenantMissing("an anonymous upload names no tenant")
         return self.refusal
 
 

@@ -5,9 +5,12 @@ import pytest
 from adapters.http.errors import DeviceMissing, PathMalformed, QosLevelUnsupported, TenantMissing
 from adapters.http.routes import Preflight, UploadPlan, plan_of
 from adapters.http.wire.head import RequestHead, RequestLimits, parse_head
+from adapters.sessions.session import session_of
 from messaging.message import MessageKind
+from tests.support.http import DEVICE
 
 LIMITS = RequestLimits(header_max_bytes=8192, headers_max=64, body_max_bytes=2048)
+NOBODY = session_of(None, adapter="hono-http", remote="192.0.2.1:50000")
 
 
 def a_head(method: str, target: str, *headers: str) -> RequestHead:
@@ -98,11 +101,17 @@ def test_a_tenant_without_a_device_is_refused() -> None:
 
 
 def test_an_anonymous_sender_names_tenant_and_device() -> None:
-    assert isinstance(upload_plan("/telemetry").refusal_of_anonymous(), DeviceMissing)
-    assert isinstance(upload_plan("/telemetry//d").refusal_of_anonymous(), TenantMissing)
-    assert upload_plan("/telemetry/acme/d").refusal_of_anonymous() is None
-    wrong_qos = upload_plan("/telemetry/acme/d", "QoS-Level: 3").refusal_of_anonymous()
+    assert isinstance(upload_plan("/telemetry").refusal_for(NOBODY), DeviceMissing)
+    assert isinstance(upload_plan("/telemetry//d").refusal_for(NOBODY), TenantMissing)
+    assert upload_plan("/telemetry/acme/d").refusal_for(NOBODY) is None
+    wrong_qos = upload_plan("/telemetry/acme/d", "QoS-Level: 3").refusal_for(NOBODY)
     assert isinstance(wrong_qos, QosLevelUnsupported)
+
+
+def test_a_known_sender_needs_to_name_neither() -> None:
+    known = session_of(DEVICE, adapter="hono-http", remote="192.0.2.1:50000")
+    assert upload_plan("/telemetry").refusal_for(known) is None
+    assert isinstance(upload_plan("/telemetry/acme").refusal_for(known), DeviceMissing)
 
 
 @pytest.mark.parametrize(
