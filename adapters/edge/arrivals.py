@@ -139,8 +139,6 @@ class Arrivals:
                 self._send(arrival, arrival.unsent)
             else:
                 self._receive(arrival)
-        except OSError:
-            self._fail(arrival, "peer-closed")
         except Exception:
             log.exception("handshake.defective", extra=fields(remote=str(arrival.inquiry.address)))
             if arrival in self._present:
@@ -152,6 +150,8 @@ class Arrivals:
         except (BlockingIOError, InterruptedError):
             self._await_bytes(arrival)
             return
+        except OSError:
+            count = 0
         if count == 0:
             self._fail(arrival, "peer-closed")
             return
@@ -184,6 +184,9 @@ class Arrivals:
             sent = arrival.sock.send(output) if output else 0
         except (BlockingIOError, InterruptedError):
             sent = 0
+        except OSError:
+            self._fail(arrival, "peer-closed")
+            return
         arrival.unsent = output[sent:]
         if arrival.unsent:
             self._poller.want(arrival.fd, WRITABLE)

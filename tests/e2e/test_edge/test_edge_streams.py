@@ -1,6 +1,7 @@
 """TLS and plain TCP at the edge, with real sockets and the standard library's client."""
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.edge.poller import Poller
 from adapters.edge.ports import Stream
 from adapters.edge.stream import SocketStream
 from conf.edge import EdgeSettings
@@ -130,6 +132,21 @@ async def test_a_judge_that_raises_is_logged_and_fails_that_handshake_only(
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
         "handshake.judge-failed"
     ]
+
+
+async def test_a_handshake_that_cannot_be_watched_is_our_failure_and_not_the_peers(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room for another")
+
+    monkeypatch.setattr(Poller, "want", fail)
+    async with bench.stream_listener() as listener:
+        with pytest.raises((OSError, ssl.SSLError, EOFError)):
+            await _ask(bench, listener.port, bench.client_context())
+        await until(lambda: bench.witness.failures)
+    assert bench.witness.failures == ["internal"]
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["handshake.defective"]
 
 
 async def test_the_whole_chain_as_sent_is_judged_out_of_order_and_unrelated_ones_included(
