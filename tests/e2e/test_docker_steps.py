@@ -37,6 +37,7 @@ def copy_of_context(target: Path) -> Path:
     let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
     for name in filter(lambda name: (ROOT / name).exists(), let_through):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, target / name, ignore=ignored)
         else:
@@ -58,12 +59,15 @@ def test_wheels_are_built_and_installed_from_the_context_alone(tmp_path: Path) -
     assert sources <= inside, f"not in the wheel: {sorted(sources - inside)}"
     assert {"conf/examples/development.toml", "conf/examples/production.toml"} <= inside
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in inside)
+    can_compile = run(source / "scripts/packages", "compile", "--check").returncode == 0
+    assert any(name.startswith("adapters/mqtt/shell.") and name.endswith(".so") for name in inside) is can_compile
 
     installed = run(source / "scripts/docker/install", wheels, target)
     assert installed.returncode == 0, installed.stderr
     help_ = run(target / "bin/tuhono", "--help")
     assert help_.returncode == 0, help_.stderr
     assert "serve" in help_.stdout
+    assert ("compiled" in run(target / "bin/tuhono", "--version").stdout) is can_compile
 
 
 def test_the_dockerfile_runs_only_steps_that_are_scripts_and_ends_as_nobody_special() -> None:

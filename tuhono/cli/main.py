@@ -59,8 +59,11 @@ app.command()(maintenance.migrate)
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
+        from importlib.util import find_spec
 
-        sys.stdout.write(f"tuhono {version('tuhono')}\n")
+        way = find_spec("adapters.mqtt.shell")  # of every MQTT message: compiled where anything is
+        is_compiled = way is not None and not str(way.origin).endswith(".py")
+        sys.stdout.write(f"tuhono {version('tuhono')}{', compiled' if is_compiled else ''}\n")
         raise typer.Exit
 
 
