@@ -30,12 +30,13 @@ log = logging.getLogger(__name__)
 
 
 class Established(Protocol):
-    """Takes a socket over once its handshake is done; `unsent` is to be sent before anything else.
+    """Takes a socket over once its handshake is done; `unsent` is to be sent before anything else, `early` came with
+    the end of the handshake.
 
     The poller still watches it for us, and is to be told who comes next. Where this raises, the socket stays ours.
     """
 
-    def __call__(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None: ...
+    def __call__(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes, early: bytes) -> None: ...
 
 
 class Arrival:
@@ -159,25 +160,24 @@ class Arrivals:
         if connection is None:
             connection = arrival.connection = TlsConnection(self._security.context(Transport.STREAM))
         arrival.missing = records_counted(arrival.missing, count)
-        outcome = self._advance(arrival, connection, count)
+        outcome, fed = self._advance(arrival, connection, count)
         output = engine.take_output(connection)
         if outcome is Outcome.DONE:
-            self._finish(arrival, connection, output)
+            self._finish(arrival, connection, output, fed, count)
         elif outcome is Outcome.WANT_READ:
             self._send(arrival, output)
         else:
             word, detail = engine.failure_word() if outcome is Outcome.BROKEN else ("peer-closed", "")
             self._break(arrival, output, word, detail)
 
-    def _advance(self, arrival: Arrival, connection: TlsConnection, count: int) -> Outcome:
-        """Feed the intake until it is used up or the handshake ends; data that came with its end stays inside."""
+    def _advance(self, arrival: Arrival, connection: TlsConnection, count: int) -> tuple[Outcome, int]:
+        """Feed the intake until it is used up or the handshake ends. Returns as well how far it was fed."""
         outcome = Outcome.WANT_READ
         start = 0
-        while start < count:
+        while start < count and outcome is Outcome.WANT_READ:
             start = engine.feed_intake(connection, start, count)
-            if outcome is Outcome.WANT_READ:
-                outcome = self._security.contexts.gate.advance(connection, arrival.inquiry)
-        return outcome
+            outcome = self._security.contexts.gate.advance(connection, arrival.inquiry)
+        return outcome, start
 
     def _send(self, arrival: Arrival, output: bytes) -> None:
         try:
@@ -193,13 +193,14 @@ class Arrivals:
         else:
             self._await_bytes(arrival)
 
-    def _finish(self, arrival: Arrival, connection: TlsConnection, output: bytes) -> None:
+    def _finish(self, arrival: Arrival, connection: TlsConnection, output: bytes, fed: int, count: int) -> None:
         taken_s = self._clock.monotonic() - arrival.begun
         peer = peer_of(connection, arrival.inquiry, handshake_s=taken_s)
         line = TlsLine(connection=connection, missing=arrival.missing)
+        early = line.early(fed, count)
         self._forget(arrival)
         try:
-            self._established(arrival.sock, line, peer, output)
+            self._established(arrival.sock, line, peer, output, early)
         except BaseException:
             self._poller.forget(arrival.fd)
             arrival.sock.close()

@@ -116,9 +116,10 @@ class TlsLine:
         self.fault: ConnectionFault | None = None
         engine.forget_errors()  # whatever the handshake left; from here on, nobody leaves any
 
-    def early(self) -> bytes:
-        """What the peer sent together with the end of its handshake."""
-        return self._read_all()
+    def early(self, fed: int, count: int) -> bytes:
+        """What the peer sent together with the end of its handshake, in an intake of `count` bytes, `fed` of which
+        OpenSSL has."""
+        return self._read_all() + self._unwrap_from(fed, count)
 
     def unwrap(self, count: int) -> bytes:
         missing = self._missing
@@ -131,8 +132,10 @@ class TlsLine:
                 return data
             return self._read_on(got)
         self._missing = records_counted(missing, count)
+        return self._unwrap_from(0, count)
+
+    def _unwrap_from(self, start: int, count: int) -> bytes:
         plain = []
-        start = 0
         while start < count and self.fault is None and not self.is_ended:
             start = engine.feed_intake(self._connection, start, count)
             plain.append(self._read_all())

@@ -218,8 +218,8 @@ class StreamListener:
             log.error("listener.out-of-resources", extra=fields(detail=fault.strerror))
             sock.close()
 
-    def _established(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes) -> None:
-        self._open(sock, line, peer, unsent=unsent, early=line.early())
+    def _established(self, sock: socket.socket, line: TlsLine, peer: Peer, unsent: bytes, early: bytes) -> None:
+        self._open(sock, line, peer, unsent=unsent, early=early)
 
     def _open(self, sock: socket.socket, line: Line, peer: Peer, *, unsent: bytes = b"", early: bytes = b"") -> None:
         stream = SocketStream(

@@ -9,7 +9,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from OpenSSL import SSL
 
+from adapters.edge import engine
 from adapters.edge.poller import Poller
 from adapters.edge.ports import Stream
 from adapters.edge.stream import SocketStream
@@ -200,6 +202,27 @@ async def test_much_data_arrives_whole_in_both_directions(bench: TestBench) -> N
         writer.write(sent)
         assert await reader.readexactly(len(sent)) == sent
         await hang_up(writer)
+
+
+async def test_what_comes_with_the_end_of_the_handshake_is_heard_and_never_lies_in_openssl_in_whole(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory BIO keeps the size of the most it ever held: 110 KiB a connection, for 48 KiB at once."""
+    most = 0
+    feed = engine.feed_intake
+
+    def measured(connection: engine.Connection, start: int, count: int) -> int:
+        nonlocal most
+        fed = feed(connection, start, count)
+        most = max(most, engine.LIB.BIO_get_mem_data(connection._into_ssl, engine.FFI.new("char **")))
+        return fed
+
+    monkeypatch.setattr(engine, "feed_intake", measured)
+    sent = bytes(range(256)) * 192
+    async with bench.stream_listener() as listener:
+        await asyncio.to_thread(_send_with_the_handshake, listener.port, sent)
+        await until(lambda: bench.recorders and bench.recorders[0].received_bytes == sent)
+    assert most <= 2 * engine.SLICE_BYTES
 
 
 async def test_a_peer_that_does_not_read_is_dropped_at_the_bound(tmp_path: Path) -> None:
@@ -421,6 +444,24 @@ async def _ask(bench: TestBench, port: int, context: ssl.SSLContext) -> None:
         assert await reader.readexactly(1) == b"x"
     finally:
         await hang_up(writer)
+
+
+def _send_with_the_handshake(port: int, data: bytes) -> None:
+    """In one packet stream with the client's last flight, and close."""
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    client.set_connect_state()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except SSL.WantReadError:
+                sock.sendall(engine.take_output(client))
+                client.bio_write(sock.recv(65_536))
+        for at in range(0, len(data), 16_384):
+            client.send(data[at : at + 16_384])
+        client.shutdown()
+        sock.sendall(engine.take_output(client))
 
 
 def _read_everything(port: int, context: ssl.SSLContext) -> bytes:
