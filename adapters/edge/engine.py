@@ -14,29 +14,29 @@ and lets go of the interpreter: what runs per message is called by its name in l
 """
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
-LIB: Any = Binding.lib
-FFI: Any = Binding.ffi
+LIB: Final[Any] = Binding.lib
+FFI: Final[Any] = Binding.ffi
 
-BIO_read: Any = LIB.BIO_read
-BIO_write: Any = LIB.BIO_write
-SSL_read: Any = LIB.SSL_read
-SSL_write: Any = LIB.SSL_write
+BIO_read: Final[Any] = LIB.BIO_read
+BIO_write: Final[Any] = LIB.BIO_write
+SSL_read: Final[Any] = LIB.SSL_read
+SSL_write: Final[Any] = LIB.SSL_write
 
-RECORD_MAX_BYTES = 16_384
-TLS_HEADER_BYTES = 5
-INTAKE_BYTES = 65_536
-INTAKE_START: Any = FFI.new("char[]", INTAKE_BYTES)
-INTAKE_TEXT: Any = FFI.buffer(INTAKE_START)  # a slice of it is a copy, of type bytes
-INTAKE = memoryview(INTAKE_TEXT)  # where every stream's socket is read to; good until the next read
-BUFFER_BYTES = 65_536  # a whole handshake flight out of a memory BIO; a record fits four times
-BUFFER_START: Any = FFI.new("char[]", BUFFER_BYTES)
-BUFFER_TEXT: Any = FFI.buffer(BUFFER_START)
-SLICE_BYTES = 2048  # a memory BIO keeps the size of the most it ever held, so it is never given more at once
+RECORD_MAX_BYTES: Final = 16_384
+TLS_HEADER_BYTES: Final = 5
+INTAKE_BYTES: Final = 65_536
+INTAKE_START: Final[Any] = FFI.new("char[]", INTAKE_BYTES)
+INTAKE_TEXT: Final[Any] = FFI.buffer(INTAKE_START)  # a slice of it is a copy, of type bytes
+INTAKE: Final = memoryview(INTAKE_TEXT)  # where every stream's socket is read to; good until the next read
+BUFFER_BYTES: Final = 65_536  # a whole handshake flight out of a memory BIO; a record fits four times
+BUFFER_START: Final[Any] = FFI.new("char[]", BUFFER_BYTES)
+BUFFER_TEXT: Final[Any] = FFI.buffer(BUFFER_START)
+SLICE_BYTES: Final = 2048  # a memory BIO keeps the size of the most it ever held, so it is never given more at once
 _ALERT_REASONS_FROM = 1000  # OpenSSL numbers a received alert's reason 1000 + the alert
 _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})  # RFC 8446 6.2: the peer dislikes our certificate
 

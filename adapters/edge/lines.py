@@ -3,7 +3,7 @@
 What came from the socket lies in `engine.INTAKE`, one buffer for all, and is unwrapped before the next read.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from adapters.edge import engine
 from adapters.edge.engine import (
@@ -26,7 +26,7 @@ from adapters.edge.engine import (
 )
 from adapters.edge.errors import ConnectionFault, PeerVanished, TlsBroken
 
-LOST_COUNT = -1
+LOST_COUNT: Final = -1
 
 
 class Line(Protocol):

@@ -12,14 +12,14 @@ import asyncio
 import logging
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kernel.log import fields
 
 log = logging.getLogger(__name__)
 
-READABLE: int = select.EPOLLIN
-WRITABLE: int = select.EPOLLOUT
+READABLE: Final[int] = select.EPOLLIN
+WRITABLE: Final[int] = select.EPOLLOUT
 _EVENTS_PER_TURN = 256
 
 # Called with what the socket is ready for: READABLE, WRITABLE, EPOLLERR, EPOLLHUP. May be called in vain.

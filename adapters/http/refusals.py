@@ -1,6 +1,7 @@
 """The one table from a kind of error to the status and body a device reads, hono-adapters 1.3."""
 
 import json
+from typing import Final
 
 from adapters.http.wire.answers import Answer
 from adapters.http.wire.faults import ExpectationUnknown, HeadTooLarge, RequestTooSlow, VersionUnsupported
@@ -39,7 +40,7 @@ TOLD: dict[type[TuhonoError], str] = {ForeignTenant: "not authorized to upload d
 RETRY_AFTER_S = 2
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
 
-ACCEPTED = Answer(status=202)
+ACCEPTED: Final = Answer(status=202)
 NO_ROUTE = Answer(
     status=404,
     headers=(("Content-Type", "text/html; charset=utf-8"),),

@@ -7,6 +7,7 @@ sender may have it is never remembered here.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.http.routes import Plan, UploadPlan, plan_of
 from adapters.http.wire.head import BLANK_LINE, RequestHead, RequestLimits, parse_head
@@ -14,9 +15,9 @@ from adapters.sessions.session import Session
 from adapters.sessions.uplink import UploadHead
 from kernel.errors import Refused
 
-REMEMBERED_MAX = 1024  # heads
-REMEMBERED_HEAD_MAX_BYTES = 1024
-SIGHTINGS_MAX = 4096  # heads seen once, told apart by their hash
+REMEMBERED_MAX: Final = 1024  # heads
+REMEMBERED_HEAD_MAX_BYTES: Final = 1024
+SIGHTINGS_MAX: Final = 4096  # heads seen once, told apart by their hash
 
 _NOT_PLAIN = (b"authorization", b"proxy-authorization", b"cookie", b"upgrade")
 

@@ -15,6 +15,7 @@ in the adapter's task group.
 import logging
 import math
 from enum import Enum
+from typing import Final
 
 from adapters.admission.admission import Admitted
 from adapters.edge.peer import Peer
@@ -35,9 +36,9 @@ from kernel.log import fields
 log = logging.getLogger(__name__)
 
 ADAPTER = "hono-http"
-LINGER_S = 2.0  # how long a peer that was refused in mid-request may go on sending
-LINGER_MAX_BYTES = 1_048_576
-HELD_MAX_BYTES = 1_048_576  # received and not looked at yet
+LINGER_S: Final = 2.0  # how long a peer that was refused in mid-request may go on sending
+LINGER_MAX_BYTES: Final = 1_048_576
+HELD_MAX_BYTES: Final = 1_048_576  # received and not looked at yet
 
 
 class Phase(Enum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kernel.ids import DeviceId
 from kernel.meters import Summary
@@ -19,8 +19,8 @@ from tenant.ttl import event_ttl_ms, telemetry_ttl_ms
 if TYPE_CHECKING:
     from adapters.sessions.uplink import UploadHead
 
-CHANNELS_MAX = 8  # of one session; the oldest makes room
-CHANNEL_MAX_CHARS = 512  # text of an address worth remembering
+CHANNELS_MAX: Final = 8  # of one session; the oldest makes room
+CHANNEL_MAX_CHARS: Final = 512  # text of an address worth remembering
 
 NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind's time to live (hono-adapters 5.3)
     MessageKind.TELEMETRY: frozenset({"ttl", "content-type", "ttl-telemetry-qos0", "ttl-telemetry-qos1"}),

@@ -1,14 +1,16 @@
 """What is counted of uploads, in the names of hono-adapters section 7; each series is looked up once."""
 
+from typing import Final
+
 from kernel.ids import TenantId
 from kernel.meters import Meters, Summary
 from messaging.message import MessageKind
 
-SERIES_REMEMBERED_MAX = 10_000  # label sets kept at hand; beyond, they are found again in Meters
+SERIES_REMEMBERED_MAX: Final = 10_000  # label sets kept at hand; beyond, they are found again in Meters
 
-FORWARDED = "forwarded"
-UNPROCESSABLE = "unprocessable"  # the device asked for something it may not have
-UNDELIVERABLE = "undeliverable"  # the engine did not hold the message
+FORWARDED: Final = "forwarded"
+UNPROCESSABLE: Final = "unprocessable"  # the device asked for something it may not have
+UNDELIVERABLE: Final = "undeliverable"  # the engine did not hold the message
 
 Series = tuple[Summary, Summary]  # payload bytes; seconds from decoding to the engine's word
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from adapters.sessions.channel import Channel, envelope_of, remember
 from adapters.sessions.errors import (
@@ -36,7 +36,7 @@ from tenant.model import Tenant
 
 log = logging.getLogger(__name__)
 
-WAITING_MAX = 256  # messages of one session that wait for a lookup, or behind one that does
+WAITING_MAX: Final = 256  # messages of one session that wait for a lookup, or behind one that does
 
 Done = Callable[[TuhonoError | None], None]
 

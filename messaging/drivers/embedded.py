@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Final
 
 from conf.messaging import MessagingSettings
 from kernel.clock import Clock
@@ -27,8 +28,8 @@ from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
 
-COMPANY_MIN = 3  # with fewer in flight a commit does not wait: there is too little to gain
-_NEVER = sys.maxsize
+COMPANY_MIN: Final = 3  # with fewer in flight a commit does not wait: there is too little to gain
+_NEVER: Final = sys.maxsize
 
 
 class EmbeddedNorthbound:

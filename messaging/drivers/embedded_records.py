@@ -15,13 +15,15 @@ lie in several.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from messaging.message import Bundle, DeviceMessage, Envelope, KeptMessage, MessageKind
 
-GROUP_MESSAGES_MAX = 256
-GROUP_BYTES_MAX = 262_144  # of payloads and bulky envelopes; a single larger message still makes a group of its own
-ORDINARY_BYTES = 1_024  # an envelope's text within this counts for nothing where bytes are counted
+GROUP_MESSAGES_MAX: Final = 256
+GROUP_BYTES_MAX: Final = (
+    262_144  # of payloads and bulky envelopes; a single larger message still makes a group of its own
+)
+ORDINARY_BYTES: Final = 1_024  # an envelope's text within this counts for nothing where bytes are counted
 
 _KINDS = {kind.value: kind for kind in MessageKind}
 
@@ -52,7 +54,7 @@ def _plain(value: object) -> dict[Any, Any]:
     raise TypeError(f"a property of type {type(value).__name__} has no JSON form")
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
 
 
 def form_of(envelope: Envelope) -> Form:

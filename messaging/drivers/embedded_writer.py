@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Final
 
 from conf.messaging import MessagingSettings
 from kernel.clock import Clock
@@ -25,13 +26,13 @@ from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
 
-RETENTION_SHARE = 64  # size is looked at after each such share of its bound was written
-RETENTION_CHECK_BYTES_MAX = 4_194_304
+RETENTION_SHARE: Final = 64  # size is looked at after each such share of its bound was written
+RETENTION_CHECK_BYTES_MAX: Final = 4_194_304
 
 _EXPECTED = (sqlite3.Error, OSError, LogUnavailable, LogTooNew, LogTooOld)
-_NEWEST = "SELECT last_position, newest_ms FROM kept ORDER BY last_position DESC LIMIT 1"
-_INSERT = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_TENANT = "INSERT INTO kept_by_tenant VALUES (?, ?)"
+_NEWEST: Final = "SELECT last_position, newest_ms FROM kept ORDER BY last_position DESC LIMIT 1"
+_INSERT: Final = "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TENANT: Final = "INSERT INTO kept_by_tenant VALUES (?, ?)"
 
 
 class Batch:

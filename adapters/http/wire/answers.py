@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-REMEMBERED_ANSWERS_MAX = 64
+REMEMBERED_ANSWERS_MAX: Final = 64
 
 REASONS = {
     200: "OK",

@@ -8,6 +8,7 @@ leniencies its parser may grow.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import httptools
 
@@ -22,7 +23,7 @@ from adapters.http.wire.faults import (
 )
 from kernel.errors import Malformed
 
-BLANK_LINE = b"\r\n\r\n"
+BLANK_LINE: Final = b"\r\n\r\n"
 CONTENT_LENGTH_MAX_DIGITS = 18
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/([0-9]\.[0-9])\r\n")

@@ -9,14 +9,14 @@ What a head says is for `read` to tell: whoever reads may know it from before.
 
 import re
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from adapters.http.wire.chunks import ChunkedBody
 from adapters.http.wire.faults import BodyTooLarge, HeadTooLarge, LineEndMalformed, RequestMalformed
 from adapters.http.wire.head import BLANK_LINE, RequestLimits
 from kernel.errors import Refused
 
-_BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 
 class Framed(Protocol):
