@@ -21,8 +21,8 @@ from storage.database import Database
 
 log = logging.getLogger(__name__)
 
-COMPANY_WAIT_S = 0.01  # how long a device waits for others in a storm: a commit costs what ten devices cost
-IDLE_S = 5e-5  # a turn of the loop that takes less had nothing to do
+COMPANY_WAIT_S = 0.02  # how long a device waits for others in a storm: a commit costs what ten devices cost
+IDLE_S = 1e-4  # a turn of the loop that takes less had nothing to do: any step of a handshake takes more
 STORM_S = 0.02  # another device written no longer ago than this makes a storm
 
 
