@@ -90,6 +90,11 @@ class Admission:
             return Undecided(evidence=evidence, finding=finding)
         return _admitted(known.device, finding, evidence, provisioned=False)
 
+    @property
+    def changes_seen(self) -> int:
+        """Another number than at a decision: that was made without knowledge of a change."""
+        return self._examination.changes_seen
+
     async def conclude(self, undecided: Undecided) -> Admitted | None:
         """What `admit` gives or raises, for a peer that `decide` left undecided."""
         evidence = undecided.evidence

@@ -15,7 +15,7 @@ from pki.certificates import Certificate
 from pki.errors import TemplateUnfilled
 from pki.templates import Template
 from registry.directory import DeviceDirectory, require_usable
-from registry.errors import AuthIdInvalid, AuthIdUnfilled, CredentialUnknown
+from registry.errors import AuthIdInvalid, AuthIdUnfilled, CredentialUnknown, StorageUnavailable
 from registry.model import KnownDevice
 from registry.plan import ProvisioningPlan, ProvisioningPlanner
 from tenant.directory import TenantDirectory
@@ -24,6 +24,7 @@ from tenant.model import Tenant, TrustAnchor
 from tenant.trust import TrustJudge, TrustVerdict
 
 AUTH_ID_MAX_CHARS = 4096  # as a subject (hono-registry 4.8)
+LOOKS_MAX = 8  # at a registry that changes meanwhile: what came to be known during a look is not in its finding
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,35 +63,39 @@ class Examination:
         The tenants are not asked for changes beforehand: the lookup delivers what has changed (registry.ports), and
         then, as a rule, it was nothing. Where it was something, all is looked at once more.
         """
-        as_of = self._tenants.version
-        try:
-            claim = self._claim(verdict, evidence)
-            tenant, _, _, auth_id = claim
-            known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
-            finding = self._finding(claim, known, evidence)
-        except Refused:
-            if not self._has_changed_since(as_of):
-                raise
-        else:
-            if self._tenants.version == as_of:
-                return finding
-        claim = self._claim(verdict, evidence)
-        tenant, _, _, auth_id = claim
-        known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
-        return self._finding(claim, known, evidence)
+        for _ in range(LOOKS_MAX):
+            as_of = self._devices.changes_seen
+            try:
+                claim = self._claim(verdict, evidence)
+                tenant, _, _, auth_id = claim
+                known = await self._devices.find_by_certificate(tenant.tenant_id, auth_id)
+                finding = self._finding(claim, known, evidence)
+            except Refused:
+                if not self._devices.has_changed_since(as_of):
+                    raise
+            else:
+                if self._devices.changes_seen == as_of:
+                    return finding
+        raise _changing()
 
     def examine_now(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         """The same without waiting: Unavailable where the registry must be waited for."""
-        as_of = self._tenants.version
-        try:
-            finding = self._look(verdict, evidence)
-        except Refused:
-            if not self._has_changed_since(as_of):
-                raise
-        else:
-            if self._tenants.version == as_of:
-                return finding
-        return self._look(verdict, evidence)
+        for _ in range(LOOKS_MAX):
+            as_of = self._devices.changes_seen
+            try:
+                finding = self._look(verdict, evidence)
+            except Refused:  # may be of what is no longer so
+                if not self._devices.has_changed_since(as_of):
+                    raise
+            else:
+                if self._devices.changes_seen == as_of:
+                    return finding
+        raise _changing()
+
+    @property
+    def changes_seen(self) -> int:
+        """Goes up with every change, of whatever kind, that has come to be known here."""
+        return self._devices.changes_seen
 
     def still_holds(self, plan: Finding) -> bool:
         """Whether nobody has changed anything since this plan was made: what was made of it may be used as it is.
@@ -104,11 +109,6 @@ class Examination:
         tenant, _, _, auth_id = claim
         known = self._devices.find_by_certificate_now(tenant.tenant_id, auth_id, comes_again=verdict.comes_again)
         return self._finding(claim, known, evidence)
-
-    def _has_changed_since(self, as_of: int) -> bool:
-        """Whether a refusal may be of what is no longer so."""
-        self._tenants.catch_up()
-        return self._tenants.version != as_of
 
     def _claim(self, verdict: TrustVerdict, evidence: Evidence) -> _Claim:
         if verdict.refusal is not None:
@@ -161,6 +161,10 @@ def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
     if len(auth_id) > AUTH_ID_MAX_CHARS:
         raise AuthIdInvalid(f"an auth-id of {len(auth_id)} characters; at most {AUTH_ID_MAX_CHARS} are kept")
     return AuthId(auth_id)
+
+
+def _changing() -> StorageUnavailable:
+    return StorageUnavailable(f"the registry changed during each of {LOOKS_MAX} looks at it")
 
 
 def _require_listed(anchor: TrustAnchor, tenant: Tenant) -> None:

@@ -54,17 +54,37 @@ class Admissions:
             raise ShuttingDown("admissions are closed")
         if self._pending >= self._admissions_max:
             raise AdmissionsFull(f"{self._pending} devices are waiting to be admitted")
-        decided: Admitted | Undecided | None = None
-        error: Exception | None = None
-        try:
-            decided = self._admission.decide(evidence)
-        except Exception as fault:
-            error = _told(fault, evidence)
+        decided, error = self._decide(evidence)
         if isinstance(decided, Undecided):
-            self._pending += 1
-            self._tasks.create_task(self._conclude(decided, verdict))
+            self._wait(decided, verdict)
         else:
-            asyncio.get_running_loop().call_soon(verdict, decided, error)
+            as_of = self._admission.changes_seen
+            asyncio.get_running_loop().call_soon(self._tell, evidence, verdict, decided, error, as_of)
+
+    def _decide(self, evidence: Evidence) -> tuple[Admitted | Undecided | None, Exception | None]:
+        try:
+            return self._admission.decide(evidence), None
+        except Exception as fault:
+            return None, _told(fault, evidence)
+
+    def _tell(
+        self, evidence: Evidence, verdict: Verdict, decided: Admitted | None, error: Exception | None, as_of: int
+    ) -> None:
+        """Decide anew where a change has come to be known meanwhile: it found no session that it could end."""
+        if decided is not None and as_of != self._admission.changes_seen:
+            anew, error = self._decide(evidence)
+            if isinstance(anew, Undecided):
+                if self._tasks is not None:
+                    self._wait(anew, verdict)
+                    return
+                anew, error = None, ShuttingDown("admissions are closed")
+            decided = anew
+        verdict(decided, error)
+
+    def _wait(self, undecided: Undecided, verdict: Verdict) -> None:
+        assert self._tasks is not None
+        self._pending += 1
+        self._tasks.create_task(self._conclude(undecided, verdict))
 
     async def _conclude(self, undecided: Undecided, verdict: Verdict) -> None:
         admitted: Admitted | None = None

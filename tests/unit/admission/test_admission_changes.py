@@ -10,9 +10,10 @@ import pytest
 from adapters.admission.admission import Admitted, Undecided
 from adapters.admission.evidence import Evidence
 from adapters.edge.peer import Address, Peer, PeerCertificate
-from kernel.ids import TenantId
+from kernel.ids import AuthId, TenantId
 from pki.errors import CertificateExpired
 from registry.errors import CredentialUnknown, DeviceDisabled, StorageUnavailable
+from registry.model import KnownDevice
 from storage.memory import MemoryConnectPath
 from tenant.errors import AdapterDisabled, TenantAmbiguous, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import AdapterSettings, Tenant
@@ -212,3 +213,70 @@ async def test_what_was_just_made_is_not_looked_up_where_nothing_has_changed(
     monkeypatch.setattr(MemoryConnectPath, "find_by_credential", None)
     admitted = await world.admission.conclude(decided)
     assert admitted is not None and admitted.provisioned
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_changes_while_a_change_is_looked_into_counts_as_well(
+    world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    await world.admission.admit(evidence)
+    certificate = evidence.peer.certificate
+    assert certificate is not None
+    find = world.store.connect_path.find_by_credential_now
+    changes: list[dict[str, object]] = [{"ext": {"note": "anything"}}, {"enabled": False}]
+
+    def find_while_it_changes(tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        if changes:
+            elsewhere(world, **changes.pop(0))
+        return find(tenant_id, type_, auth_id)
+
+    monkeypatch.setattr(world.store.connect_path, "find_by_credential_now", find_while_it_changes)
+    with pytest.raises(TenantDisabled):
+        if at_once:
+            world.examination.examine_now(certificate.verdict, evidence)
+        else:
+            await world.examination.examine(certificate.verdict, evidence)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_registry_that_changes_with_every_look_lets_nobody_in(
+    world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    await world.admission.admit(evidence)
+    certificate = evidence.peer.certificate
+    assert certificate is not None
+    find = world.store.connect_path.find_by_credential_now
+
+    def find_while_it_changes(tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
+        elsewhere(world, ext={})
+        return find(tenant_id, type_, auth_id)
+
+    monkeypatch.setattr(world.store.connect_path, "find_by_credential_now", find_while_it_changes)
+    with pytest.raises(StorageUnavailable):
+        if at_once:
+            world.examination.examine_now(certificate.verdict, evidence)
+        else:
+            await world.examination.examine(certificate.verdict, evidence)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_changes_that_a_lookup_finds_missed_and_cannot_make_up_for_let_nobody_in(
+    world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    await world.admission.admit(evidence)
+    certificate = evidence.peer.certificate
+    assert certificate is not None
+
+    def fail() -> None:
+        raise StorageUnavailable("disk I/O error")
+
+    monkeypatch.setattr(world.store.feed, "all_tenants", fail)
+    world.store.feed._state.changed(Change(kind=ChangeKind.RESET))
+    with pytest.raises(StorageUnavailable):
+        if at_once:
+            world.examination.examine_now(certificate.verdict, evidence)
+        else:
+            await world.examination.examine(certificate.verdict, evidence)

@@ -122,6 +122,44 @@ async def test_a_registry_that_must_be_waited_for_is_waited_for(
     assert isinstance(verdicts.heard[0], Admitted)
 
 
+async def test_what_comes_to_be_known_before_a_verdict_is_told_counts_for_it(world: World, ca: Issued) -> None:
+    """No session is there yet that the change could end."""
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    admitted = await world.admission.admit(evidence)
+    assert admitted is not None
+    verdicts = Verdicts()
+    async with running(world) as admissions:
+        admissions.begin(evidence, verdicts)
+        world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+        world.store.feed.catch_up()  # as the next connection's admission does, in the same turn of the loop
+        await until(lambda: verdicts.heard)
+        world.store.devices.set_enabled(ACME, admitted.device_id, enabled=True, moment=world.clock.now())
+        admissions.begin(evidence, verdicts)
+        world.store.devices.delete(ACME, admitted.device_id)
+        world.store.feed.catch_up()
+        await until(lambda: len(verdicts.heard) == 2)
+    disabled, anew = verdicts.heard
+    assert isinstance(disabled, DeviceDisabled)
+    assert isinstance(anew, Admitted) and anew.provisioned and anew.device_id != admitted.device_id
+
+
+async def test_what_changes_before_a_verdict_is_told_is_not_waited_for_after_the_end(world: World, ca: Issued) -> None:
+    evidence = world.evidence(ca.issue("CN=dev-1"))
+    admitted = await world.admission.admit(evidence)
+    assert admitted is not None
+    verdicts = Verdicts()
+    admissions = Admissions(admission=world.admission, admissions_max=1)
+    task = asyncio.create_task(admissions.run())
+    await until(lambda: admissions.is_open)
+    task.cancel()  # takes effect before what is called soon from here on
+    admissions.begin(evidence, verdicts)
+    world.store.devices.delete(ACME, admitted.device_id)
+    world.store.feed.catch_up()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: verdicts.heard)
+    assert isinstance(verdicts.heard[0], ShuttingDown)
+
+
 @pytest.mark.parametrize("waits", [False, True])
 async def test_a_defect_is_logged_and_told(
     world: World, ca: Issued, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, waits: bool
