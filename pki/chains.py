@@ -43,9 +43,9 @@ class Check:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PathVerdict:
-    """What `judge` found. Exactly one of `authority` and `fault` is set."""
+    """What `judge` found. Exactly one of `authority` and `fault` is set. Nobody changes it."""
 
     path: tuple[Certificate, ...]  # leaf first, up to but not including the authority; of a refusal, the likeliest
     authority: Authority | None
@@ -153,8 +153,9 @@ def _refusal(candidate: Candidate, at: datetime, rules: PathRules) -> _Refusal |
             fault = rule.refusal(certificate, place)
             if fault is not None:
                 return _Refusal(_SIGNED, fault, candidate)
+    place = Place(at, rules)
     for anchor_rule in ANCHOR_RULES:
-        fault = anchor_rule.refusal(candidate.authority, Place(at, rules))
+        fault = anchor_rule.refusal(candidate.authority, place)
         if fault is not None:
             return _Refusal(_SIGNED, fault, candidate)
     return None

@@ -17,9 +17,9 @@ STEPS_MAX = 512  # certificates set on top of one another in search of them
 AUTHORITIES_OF_A_NAME_MAX = 16  # tried for one issuer name, the likeliest first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
-    """A path whose names fit, from the leaf to below the authority."""
+    """A path whose names fit, from the leaf to below the authority. Nobody changes it."""
 
     path: tuple[Certificate, ...]
     authority: Authority
