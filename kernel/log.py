@@ -13,7 +13,6 @@ import logging
 import math
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -80,7 +79,10 @@ class JsonOutput(logging.Handler):
         self._held_chars = 0
         self._written_at = -math.inf
         self._rest = b""  # of the last line, where it was written in part
-        self._writing = threading.RLock()  # a collection of garbage may log while this very thread writes
+        # The one that `handle` takes: a collection of garbage may log while this very thread writes, and would wait
+        # for a thread that has the one and wants the other.
+        assert self.lock is not None
+        self._writing = self.lock
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, TextIO
 
 import pytest
@@ -194,6 +195,38 @@ def test_an_event_without_a_loop_to_see_to_it_is_written_at_once(
         asyncio.run(burst())  # the loop ends before it is time
         admitted.info(2)
         assert numbers(file) == [0, 1, 2]
+
+
+async def test_what_logs_while_a_line_is_held_back_waits_for_no_other_thread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A finaliser may log at any allocation. With a second lock, a thread that has that of the handler and wants
+    the other would be waited for, and wait itself, for ever.
+    """
+    log, file, taken = logging.getLogger("a"), tmp_path / "log", list[bool]()
+    admitted = Event(log, "device.admitted", "number")
+
+    def take() -> None:
+        lock = logging.getLogger().handlers[0].lock
+        assert lock is not None
+        taken.append(lock.acquire(blocking=False))
+        if taken[-1]:
+            lock.release()
+
+    def finalise(*_: object) -> None:
+        other = Thread(target=take)
+        other.start()
+        other.join()
+        log.info("task.destroyed", extra=fields(number=2))
+
+    monkeypatch.setattr(kernel.log, "HELD_MAX_S", 60.0)
+    with file.open("w") as stream, configured(monkeypatch, stream):
+        admitted.info(0)
+        with monkeypatch.context() as collecting:
+            collecting.setattr(asyncio.get_running_loop(), "call_later", finalise)
+            admitted.info(1)
+        logging.getLogger().handlers[0].flush()
+    assert taken == [False] and sorted(numbers(file)) == [0, 1, 2]
 
 
 def test_a_full_pipe_loses_whole_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
