@@ -24,9 +24,9 @@ CURSORS_MAX = 10_000
 CURSOR_NAME_MAX_CHARS = 256
 BUSY_TIMEOUT_S = 10.0
 
-_ROWS = "SELECT last_position, heads, bundles, payloads FROM kept WHERE last_position > ? ORDER BY 1 LIMIT ?"
+_ROWS = "SELECT last_position, count, heads, bundles, payloads FROM kept WHERE last_position > ? ORDER BY 1 LIMIT ?"
 ROWS_OF_TENANT = """
-SELECT kept.last_position, heads, bundles, payloads FROM kept_by_tenant AS tenant
+SELECT kept.last_position, count, heads, bundles, payloads FROM kept_by_tenant AS tenant
 JOIN kept ON kept.last_position = tenant.last_position
 WHERE tenant.last_position > ? AND tenant.tenant_id = ? ORDER BY tenant.last_position LIMIT ?
 """
@@ -37,14 +37,14 @@ INSERT INTO cursor (name, position) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)
 """
 
-_Row = tuple[int, str, str, bytes]
+_Row = tuple[int, int, str, str, bytes]
 
 
 class EmbeddedLog:
     """`MessageLog` over the embedded engine's file. Blocking; one thread at a time, others wait.
 
     Every method raises LogTooNew or LogTooOld for another release's log and LogUnavailable when the file cannot be
-    read.
+    read, or not what is written in it.
     """
 
     def __init__(self, *, path: Path, clock: Clock) -> None:
@@ -164,10 +164,18 @@ def _messages_after(connection: LogConnection, after: int, tenant_id: TenantId |
             for row in rows:
                 count += 1
                 behind = row[0]
-                for kept in decode_group(*row):
+                for kept in _decoded(row):
                     if kept.position > after and tenant_id in {None, kept.message.tenant_id}:
                         yield kept
         finally:
             rows.close()
         if count < STEP_ROWS_MAX:
             return
+
+
+def _decoded(row: _Row) -> Iterator[KeptMessage]:
+    """Its messages. Raises LogUnavailable for a row that is damaged: who wants what lies behind it reads from there."""
+    try:
+        yield from decode_group(*row)
+    except (ValueError, TypeError, LookupError, RecursionError) as fault:
+        raise LogUnavailable(f"the messages of the log up to position {row[0]} are damaged: {fault}") from fault

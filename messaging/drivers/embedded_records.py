@@ -117,11 +117,17 @@ def _lengths(payloads: list[bytes | None]) -> str:
     return str([*map(len, payloads)])  # type: ignore[arg-type]  # none is None
 
 
-def decode_group(last_position: int, heads: str, bundles: str, payloads: bytes) -> Iterator[KeptMessage]:
-    """The messages of one row, in the order of their positions."""
+def decode_group(last_position: int, size: int, heads: str, bundles: str, payloads: bytes) -> Iterator[KeptMessage]:
+    """The messages of one row, in the order of their positions.
+
+    Raises ValueError, TypeError, LookupError or RecursionError where the row is not as it was written.
+    """
     known = json.loads(heads)
     parts = json.loads(bundles)
-    position = last_position - sum(len(lengths) for _, _, _, lengths in parts)
+    sizes = [payload_bytes for _, _, _, lengths in parts for payload_bytes in lengths]
+    if len(sizes) != size or sum(filter(None, sizes)) != len(payloads):
+        raise ValueError("what is said of the payloads does not fit them")
+    position = last_position - size
     start = 0
     for index, device_id, creation_time_ms, lengths in parts:
         tenant_id, kind, qos, ttl_ms, content_type, properties = known[index]

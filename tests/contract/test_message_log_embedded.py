@@ -197,6 +197,38 @@ async def test_a_reader_recovers_from_a_failure_by_opening_anew(tmp_path: Path) 
     await engine.close()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "bundles = 'nonsense'",
+        "bundles = '[[9,\"sensor-1\",1,[3,2]]]'",
+        "bundles = '[[0,\"sensor-1\",1,[3,3]]]'",
+        "bundles = '[[0,\"sensor-1\",1,[3,2,null]]]'",
+        "bundles = '[[0,\"sensor-1\",1,5]]'",
+        f"bundles = '{'[' * 100_000}'",
+        "bundles = x'ff'",
+        "heads = '[]'",
+        "heads = '[[1]]'",
+        "heads = replace(heads, 'telemetry', 'nothing')",
+        "payloads = x'00'",
+        "count = 1",
+    ],
+)
+async def test_a_row_that_is_damaged_is_told_with_its_place_and_what_lies_behind_it_is_read(
+    tmp_path: Path, damage: str
+) -> None:
+    engine = await an_engine(tmp_path)
+    await keep(engine.northbound, [a_message(b"abc"), a_message(b"de")])
+    await keep(engine.northbound, [a_message(b"behind")])
+    with closing(sqlite3.connect(engine.path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE kept SET {damage} WHERE last_position = 2")
+    for tenant_id in (None, TenantId("acme")):
+        with pytest.raises(LogUnavailable, match="up to position 2 are damaged"):
+            engine.log.read(after=0, limit=1, tenant_id=tenant_id)
+    assert [kept.message.payload for kept in engine.log.read(after=2, limit=9)] == [b"behind"]
+    await engine.close()
+
+
 async def test_messages_older_than_the_bound_make_room_and_positions_go_on(tmp_path: Path) -> None:
     engine = await an_engine(tmp_path, retention_max_age_s=60.0)
     await keep(engine.northbound, [a_message(b"old", tenant_id="acme")] * 600)

@@ -66,7 +66,7 @@ def groups_of(sent: Sequence[Bundle]) -> list[Sequence[Bundle]]:
 
 
 def decoded(group: Group, last_position: int = 0) -> list[KeptMessage]:
-    return list(decode_group(last_position, group.heads, group.bundles, group.payloads))
+    return list(decode_group(last_position, group.size, group.heads, group.bundles, group.payloads))
 
 
 @given(bundles(), st.integers(0, 2**40))
