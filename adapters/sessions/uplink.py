@@ -36,7 +36,7 @@ from tenant.model import Tenant
 
 log = logging.getLogger(__name__)
 
-WAITING_MAX: Final = 256  # messages of one session that wait for a lookup, or behind one that does
+WAITING_MAX: Final = 256  # messages of one session that wait for a lookup or behind one, or one bundle of any size
 
 Done = Callable[[TuhonoError | None], None]
 
@@ -156,8 +156,8 @@ class Uplink:
         device_id: DeviceId,
         done: Done,
     ) -> None:
-        if session.waiting_count >= WAITING_MAX:
-            raise TooManyUploadsWaiting(f"{WAITING_MAX} uploads of one connection wait for the registry")
+        if session.waiting_count and session.waiting_count + len(payloads) > WAITING_MAX:
+            raise TooManyUploadsWaiting(f"{session.waiting_count} uploads of one connection wait for the registry")
         work = self._look_up(session.waiting, session, head, payloads, tenant_id, device_id, done)
         task = asyncio.get_running_loop().create_task(work)
         self._lookups.add(task)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.sessions.channel import CHANNEL_MAX_CHARS, CHANNELS_MAX
 from adapters.sessions.measure import UploadMeters
 from adapters.sessions.session import Session
-from adapters.sessions.uplink import Uplink, UploadHead
+from adapters.sessions.uplink import WAITING_MAX, Uplink, UploadHead
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId
 from kernel.meters import Meters
@@ -193,6 +193,20 @@ async def test_a_gateway_s_own_messages_wait_behind_one_for_a_device_that_is_loo
     world.uplink.submit(session, OWN, [b"3"], done.append)
     await until(lambda: len(done) == 2)
     assert payloads_kept(world) == [b"0", b"1", b"2", b"3"] and session.waiting_count == 0
+
+
+@pytest.mark.parametrize("counts", [(WAITING_MAX - 1, 2, 1), (WAITING_MAX + 1, 1)])
+async def test_messages_that_wait_are_bounded_and_a_bundle_that_finds_none_waiting_is_taken(
+    world: World, counts: tuple[int, ...]
+) -> None:
+    put_device(world, "gw")
+    put_device(world, "edge", via=(DeviceId("gw"),))
+    session, done = a_session("gw"), list[TuhonoError | None]()
+    for count in counts:
+        world.uplink.submit(session, replace(OWN, device="edge"), [b"22.5"] * count, done.append)
+    assert session.waiting_count == max(WAITING_MAX, counts[0])
+    await until(lambda: len(done) == len(counts))
+    assert [fault and fault.code for fault in done] == ["too-many-uploads-waiting", *[None] * (len(counts) - 1)]
 
 
 async def test_addresses_remembered_are_few_and_short(world: World) -> None:
