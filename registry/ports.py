@@ -45,7 +45,11 @@ class ConnectPath(Protocol):
         ...
 
     def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
-        """The provisioning event is kept: set the flag and drop the queued event. Safe to repeat."""
+        """The provisioning event is kept: set the flag and drop the queued event. Safe to repeat.
+
+        Seen by everybody from then on, and by whoever comes after the process was killed. Only where the machine loses
+        power it may be undone, and the event is due again.
+        """
         ...
 
     async def due_notifications(self, *, before: datetime, limit: int) -> Sequence[Device]:

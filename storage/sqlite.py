@@ -21,6 +21,14 @@ def connect_writer(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
+def flush_commits(connection: sqlite3.Connection, *, at_once: bool) -> None:
+    """Whether a commit of this writer is on the disk when it returns, or when the next flushed one is.
+
+    Either way it survives the end of the process, and the file stays whole when the power fails.
+    """
+    connection.executescript(f"PRAGMA synchronous={'FULL' if at_once else 'NORMAL'}")  # never from the statement cache
+
+
 def connect_reader(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
     """Reads only, and sees what is committed; in WAL mode it waits for no writer."""
     connection = _connect(path, busy_timeout_s)

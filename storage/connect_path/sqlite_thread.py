@@ -28,7 +28,7 @@ from registry.model import AuditRow, KnownDevice, ProvisioningOrder
 from storage.connect_path.sqlite_group import GroupStatements
 from storage.database import Database
 from storage.errors import NameUnstorable
-from storage.sqlite import unavailable
+from storage.sqlite import flush_commits, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class WriterThread:
         self._lost = self._lost_told = 0  # audit rows beyond the bound; likewise
         self._unwritten: list[AuditRow] = []  # audit rows of a transaction that failed
         self._connection: sqlite3.Connection | None = None
+        self._flushes = True  # whether its commits are on the disk when they return
         self._worker: Thread | None = None
 
     def write(self, group: Group) -> None:
@@ -182,6 +183,7 @@ class WriterThread:
         if not (lost or orders or marks or audits):
             return ()
         connection = self._connected()
+        self._flush(connection, at_once=bool(lost or orders or audits))
         connection.execute("BEGIN IMMEDIATE")
         statements = GroupStatements(connection, audit_rows_max=self._audit_rows_max)
         outcomes: Sequence[Outcome] = ()
@@ -198,9 +200,18 @@ class WriterThread:
         self._written += len(audits)
         return outcomes
 
+    def _flush(self, connection: sqlite3.Connection, *, at_once: bool) -> None:
+        """Marks alone are not flushed: one that a power failure takes away has its event sent again, which is allowed,
+        and the flush costs more than they do.
+        """
+        if at_once != self._flushes:
+            flush_commits(connection, at_once=at_once)
+            self._flushes = at_once
+
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._database.connect_writer()
+            self._flushes = True
         return self._connection
 
     def _disconnect(self) -> None:

@@ -149,6 +149,41 @@ async def test_more_than_one_group_takes_is_written_in_several(tmp_path: Path, g
     assert groups == [(8, 0), (8, 0), (4, 0)]
 
 
+async def test_only_what_may_be_done_again_is_not_flushed_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    commit = WriterThread._commit
+
+    def watched(self: WriterThread, orders: Any, marks: Any, audits: Any) -> Any:
+        outcomes = commit(self, orders, marks, audits)
+        kinds = [kind for kind, entries in (("order", orders), ("mark", marks), ("audit", audits)) if entries]
+        if kinds and self._connection is not None:
+            (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
+            flushed.append(("+".join(kinds), synchronous == 2))
+        return outcomes
+
+    monkeypatch.setattr(WriterThread, "_commit", watched)
+    monkeypatch.setattr(sqlite_writer, "STORM_S", 0.0)
+    with opened(tmp_path) as store:
+        path = store.connect_path
+        for number in range(2):
+            await path.provision(order(f"s-{number}"))
+            await path.mark_notified(TENANT, DeviceId(f"s-{number}"))
+        await asyncio.gather(path.provision(order("s-2")), path.mark_notified(TENANT, DeviceId("s-0")))
+        await path.mark_notified(TENANT, DeviceId("s-2"))
+        path.record(refused(1))
+    assert flushed == [
+        ("order", True),
+        ("mark", False),
+        ("order", True),
+        ("mark", False),
+        ("order+mark", True),
+        ("mark", False),
+        ("audit", True),
+    ]
+
+
 async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(tmp_path: Path) -> None:
     with opened(tmp_path, audit_pending_max=5) as store:
         with held(tmp_path):
