@@ -14,6 +14,7 @@ from registry.ports import ConnectPath
 from tenant.ports import Change, ChangeFeed, ChangeKind
 
 REMEMBERED_MAX = 10_000  # credentials, over all tenants; the longest unused go first
+AUTH_ID_REMEMBERED_MAX_CHARS = 512  # a certificate's owner chooses what is in its subject, as long as it may be
 
 _OF_ONE_DEVICE = frozenset({ChangeKind.DEVICE, ChangeKind.DEVICE_DELETED, ChangeKind.CREDENTIAL})
 _OF_A_TENANT = frozenset({ChangeKind.DEVICES_DELETED, ChangeKind.TENANT_DELETED})
@@ -66,7 +67,8 @@ class DeviceDirectory:
         as_of = self._changes_seen
         known = self._store.find_by_credential_now(tenant_id, X509_CERT, auth_id)
         if comes_again and known is not None and not known.notification_due and as_of == self._changes_seen:
-            self._remember(credential, known)
+            if len(auth_id) <= AUTH_ID_REMEMBERED_MAX_CHARS:
+                self._remember(credential, known)
         return known
 
     def _remember(self, credential: _Credential, known: KnownDevice) -> None:

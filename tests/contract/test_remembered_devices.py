@@ -8,7 +8,7 @@ import pytest
 
 import registry.directory
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.directory import DeviceDirectory
+from registry.directory import AUTH_ID_REMEMBERED_MAX_CHARS, DeviceDirectory
 from registry.model import X509_CERT, DeviceStatus, KnownDevice
 from tenant.ports import Change, ChangeKind
 from tests.support.stores import DRIVERS, NOW, TENANT, AnyStore, anchor, credential, device, opened, order, tenant
@@ -147,3 +147,17 @@ def test_only_so_many_are_remembered(
     assert find(devices, "d-4") is held[4] and find(devices, "d-3") is held[3]
     assert find(devices, "d-0") is not held[0]
     assert len(devices._remembered) == len(devices._of_device) == 2
+
+
+def test_a_name_of_any_length_is_found_and_only_a_short_one_is_remembered(
+    store: AnyStore, devices: DeviceDirectory
+) -> None:
+    """A certificate's owner chooses its subject, and ten thousand of those may be remembered."""
+    names = ["s" * (AUTH_ID_REMEMBERED_MAX_CHARS + more) for more in (-3, -2)]  # behind CN=
+    for number, name in enumerate(names):
+        store.devices.put(device(f"d-{number}"), [credential(f"d-{number}", auth_id=f"CN={name}")])
+    store.feed.catch_up()
+    assert remembered(devices, names[0])
+    found = find(devices, names[1])
+    assert found is not None and found == find(devices, names[1]) and found is not find(devices, names[1])
+    assert len(devices._remembered) == 1
