@@ -3,11 +3,15 @@
 A test that needs a program nobody here wrote says so with `@pytest.mark.needs_tool("mosquitto_pub")` or asks
 for the `tool` fixture. Where the program is missing the test is skipped and says why; with
 TUHONO_REQUIRE_ALL=1, as CI sets it, it fails instead, so that nothing goes untested unnoticed.
+
+`scripts/test --compiled` runs tests on the compiled modules, in this process and in those that tests start. A test
+whose fake inherits from a compiled class, or that changes what is inside one, is marked `interpreted`.
 """
 
 import os
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs_tool(name, ...): programs the test runs; skipped where one is missing (fails in CI)"
     )
+    config.addinivalue_line("markers", "interpreted: the test cannot be run on compiled modules")
+    hot = find_spec("adapters.mqtt.shell")
+    if os.environ.get("TUHONO_TESTED") == "compiled" and (hot is None or str(hot.origin).endswith(".py")):
+        pytest.exit("the compiled modules are not what is tested", returncode=1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,5 +1,6 @@
 """Starting a command is quick, and completion knows what there is."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_the_version_is_printed() -> None:
     said = tuhono_process("--version")
     assert said.status == 0
     assert said.out.startswith("tuhono ")
+    assert (", compiled" in said.out) is (os.environ.get("TUHONO_TESTED") == "compiled")
 
 
 def test_a_reader_that_has_enough_is_no_fault(tmp_path: Path) -> None:

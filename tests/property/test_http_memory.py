@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from conf.http import HttpSettings
 from kernel.ids import DeviceId
 from messaging.errors import NorthboundUnavailable
 from tests.support.http import DEVICE, Device, Gateway, post
+
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
 
 DEVICES = 2
 USUAL = [

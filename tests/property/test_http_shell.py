@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.http import Gateway, post
+
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
 
 PIECES = [
     post(),

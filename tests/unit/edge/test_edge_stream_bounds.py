@@ -21,6 +21,8 @@ from adapters.edge.ports import Stream
 from adapters.edge.stream import SocketStream
 from tests.support.certificates import make_ca, make_server
 
+pytestmark = pytest.mark.interpreted  # the poller is a fake
+
 LIMIT = 1000
 
 

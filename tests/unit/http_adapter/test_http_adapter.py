@@ -8,6 +8,8 @@ from adapters.http.shell import HttpConnection
 from tests.support.http import Gateway, post
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 
 def total(gateway: Gateway, name: str, **labels: str) -> float:
     return gateway.meters.counter(name, "", **labels).total

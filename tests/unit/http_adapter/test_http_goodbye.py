@@ -6,6 +6,8 @@ from conf.http import HttpSettings
 from registry.errors import CredentialUnknown
 from tests.support.http import Gateway, post
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 
 async def test_what_is_under_way_is_answered_before_the_connection_closes() -> None:
     async with Gateway() as gateway:

@@ -19,6 +19,8 @@ from registry.errors import DeviceDisabled, NotAuthenticated
 from tests.support.http import DEVICE, Gateway, post
 from tests.support.reachable import reachable
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "http" / "refused.json").read_text())
 BODY = b"22.5"
 HEAD = post(body=BODY).removesuffix(BODY)

@@ -18,6 +18,8 @@ from tenant.errors import TenantDisabled
 from tenant.ports import Change, ChangeKind
 from tests.support.http import DEVICE, Device, Gateway, post
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 
 def error_of(device: Device, at: int = -1) -> str:
     said = json.loads(device.answers[at].body)

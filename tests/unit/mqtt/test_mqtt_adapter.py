@@ -17,6 +17,8 @@ from tests.support.mqtt import MqttBench, mqtt_bench
 from tests.support.mqtt_client import connect, publish
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 
 def wait(bench: MqttBench, seconds: int) -> None:
     """Time passes, second by second, with its sweeps."""

@@ -19,6 +19,8 @@ from tests.support.mqtt import MqttBench, mqtt_bench
 from tests.support.mqtt_client import answers, connect, encode, packet, publish, string
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 ENOUGH = 100
 
 

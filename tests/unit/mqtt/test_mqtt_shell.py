@@ -21,6 +21,8 @@ from tests.support.mqtt import PUMP, MqttBench, MqttDevice, mqtt_bench
 from tests.support.mqtt_client import connect, encode, publish
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.interpreted  # its uplink is a fake that inherits from ours
+
 
 @pytest.fixture
 async def bench() -> AsyncIterator[MqttBench]:

@@ -1,10 +1,14 @@
 """Which connections are counted under which labels, and how many label sets are kept at hand."""
 
+import pytest
+
 from adapters.edge.peer import Address, Peer, PeerCertificate
 from adapters.mqtt.tally import SERIES_REMEMBERED_MAX, SUCCEEDED, Tally
 from kernel.ids import TenantId
 from kernel.meters import Count, Meters, Summary
 from tenant.trust import TrustVerdict
+
+pytestmark = pytest.mark.interpreted  # bounds are changed inside the module
 
 PEER = Peer(address=Address(host="192.0.2.7", port=1), cipher="TLS_AES_256_GCM_SHA384")
 

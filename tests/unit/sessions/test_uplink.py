@@ -314,6 +314,7 @@ async def test_uploads_behind_one_that_waits_for_a_lookup_keep_their_order(world
     assert session.waiting is None and session.waiting_count == 0
 
 
+@pytest.mark.interpreted  # the bound is changed inside the module
 async def test_uploads_that_wait_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplink_module, "WAITING_MAX", 2)
     session = a_session("gw")

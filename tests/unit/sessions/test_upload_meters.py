@@ -8,6 +8,8 @@ from kernel.ids import TenantId
 from kernel.meters import Meters
 from messaging.message import MessageKind
 
+pytestmark = pytest.mark.interpreted  # bounds are changed inside the module
+
 KEPT = 3
 
 
