@@ -64,7 +64,7 @@ async def test_heads_in_turns_are_parsed_no_more_often(parsed: Counting) -> None
             device.send(post("/event", b"10"))
         assert device.statuses == [202] * 30 and parsed.count <= 2 * 3
         heads = {id(upload.head) for upload in gateway.uplink.uploads[-9:]}
-        assert len(heads) == 3
+        assert len(heads) == 2  # whatever the length of the body
 
 
 async def test_a_known_head_is_not_parsed_again_however_it_arrives(parsed: Counting) -> None:

@@ -2,8 +2,17 @@
 
 import pytest
 
-from adapters.http.requests import REMEMBERED_HEAD_MAX_BYTES, REMEMBERED_MAX, SIGHTINGS_MAX, Request, Requests
+from adapters.http.requests import (
+    REMEMBERED_HEAD_MAX_BYTES,
+    REMEMBERED_MAX,
+    SIGHTINGS_MAX,
+    UPLOADS_MAX,
+    Request,
+    Requests,
+)
+from adapters.http.routes import UploadPlan
 from adapters.http.wire.head import RequestLimits
+from adapters.sessions.uplink import UploadHead
 from kernel.errors import Malformed
 from tests.support.http import post
 from tests.support.reachable import reachable
@@ -111,6 +120,68 @@ def test_no_more_heads_are_remembered_than_the_limit_and_the_oldest_go() -> None
     for head in heads:
         learn(requests, head)
     assert [requests.find(head + BODY) is None for head in heads] == [True] * 3 + [False] * REMEMBERED_MAX
+
+
+def upload_in(requests: Requests, head: bytes) -> UploadHead:
+    plan = requests.read(head).plan
+    assert isinstance(plan, UploadPlan)
+    return plan.head
+
+
+def test_heads_that_ask_for_the_same_are_one_upload_to_a_session() -> None:
+    requests = some_requests()
+    alike = [
+        HEAD,
+        head_of(body=b"of another length"),
+        head_of("X-Trace: 1"),
+        head_of("X-Trace: 2", "Authorization: Basic eDp5"),
+        head_of("QoS-Level: 0"),
+        HEAD.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"),
+    ]
+    assert len({id(upload_in(requests, head)) for head in alike}) == 1
+
+
+def test_heads_that_ask_for_anything_else_are_another_upload() -> None:
+    requests = some_requests()
+    heads = [
+        HEAD,
+        head_of("Content-Type: text/html"),
+        head_of("QoS-Level: 1"),
+        head_of("QoS-Level: 7"),
+        head_of(target="/telemetry?x"),
+        head_of(target="/telemetry//sensor-1"),
+        head_of(target="/telemetry/acme"),
+        head_of(target="/telemetry/acme/sensor-1"),
+        head_of(target="/event"),
+        head_of("hono-ttl: 5", target="/event"),
+        head_of("hono-ttl: 6", target="/event"),
+    ]
+    uploads = [upload_in(requests, head) for head in heads]
+    assert len({id(upload) for upload in uploads}) == len(heads)
+    for upload, head in zip(uploads, heads, strict=True):
+        assert all(
+            getattr(upload, name) == getattr(upload_in(some_requests(), head), name) for name in UploadHead.__slots__
+        )
+
+
+def test_what_is_refused_whatever_the_sender_is_refused_however_well_its_address_is_known() -> None:
+    requests = some_requests()
+    assert upload_in(requests, HEAD)
+    for level in "7", "8":
+        plan = requests.read(head_of(f"QoS-Level: {level}")).plan
+        assert isinstance(plan, UploadPlan) and level in str(plan.refusal)
+
+
+def test_the_uploads_that_are_told_apart_are_bounded_and_short() -> None:
+    requests = some_requests()
+    first = upload_in(requests, HEAD)
+    for number in range(UPLOADS_MAX - 1):
+        upload_in(requests, head_of(target=f"/telemetry/acme/sensor-{number}"))
+    assert upload_in(requests, HEAD) is first
+    upload_in(requests, head_of(target="/event"))
+    assert upload_in(requests, HEAD) is not first
+    long = head_of(target="/telemetry?" + "x" * REMEMBERED_HEAD_MAX_BYTES)
+    assert upload_in(requests, long) is not upload_in(requests, long)
 
 
 def test_heads_that_never_repeat_drive_out_none_that_do() -> None:
