@@ -95,7 +95,8 @@ class Requests:
     def _one_of_all(self, plan: UploadPlan) -> UploadPlan:
         """The same for all heads that ask for the same, of whatever length the body is and whatever else they say.
 
-        A session knows an upload again by its identity: another one each time costs 7 us each time.
+        A session knows an upload again by its identity: another one each time costs 7 us each time. Strangers can
+        drive them out, to no other effect.
         """
         upload = plan.head
         address = upload.kind, upload.tenant, upload.device, upload.orig_address

@@ -5,7 +5,7 @@ writer's thread (embedded_writer.py), and its callbacks run on the loop again, i
 touches nothing of the loop but `call_soon_threadsafe`, once a batch.
 
 A commit costs 70 us of CPU however much is in it, so under load the next one waits for company, as many
-messages as were in flight when the last one ended, and never longer than `group_wait_max_ms`. A message
+bundles as were in flight when the last one ended, and never longer than `group_wait_max_ms`. A bundle
 that is alone is committed at once.
 """
 
@@ -35,9 +35,9 @@ _NEVER: Final = sys.maxsize
 class EmbeddedNorthbound:
     """Keeps messages in a log beside the registry. All methods belong to the event loop's thread.
 
-    At most `pending_max_messages` and `pending_max_bytes` of payload wait to be kept; beyond, a bundle is
-    refused whole. A refusal, too, comes in its turn, after the callbacks of what was submitted before it; until then it
-    holds its callback only, so how many wait is bounded by what each connection may have unanswered.
+    At most `pending_max_messages` and `pending_max_bytes` of payloads and bulky envelopes wait to be kept; beyond, a
+    bundle is refused whole. A refusal, too, comes in its turn, after the callbacks of what was submitted before it;
+    until then it holds its callback only, so how many wait is bounded by what each connection may have unanswered.
     """
 
     def __init__(
