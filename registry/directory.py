@@ -30,18 +30,13 @@ class DeviceDirectory:
         self._feed = feed
         self._remembered: OrderedDict[_Credential, KnownDevice] = OrderedDict()
         self._of_device: dict[tuple[TenantId, DeviceId], tuple[_Credential, ...]] = {}
-        self._changes_seen = 0
+        self.changes_seen = 0  # goes up with every change that has come to be known here; nobody else writes it
         feed.subscribe(self._follow)
-
-    @property
-    def changes_seen(self) -> int:
-        """Goes up with every change that has come to be known here."""
-        return self._changes_seen
 
     def has_changed_since(self, changes_seen: int) -> bool:
         """Whether there was a change since, committed before this call by any process."""
         self._feed.catch_up()
-        return self._changes_seen != changes_seen
+        return self.changes_seen != changes_seen
 
     async def find_by_certificate(self, tenant_id: TenantId, auth_id: AuthId) -> KnownDevice | None:
         """The device that the X.509 credential `auth_id` stands for, in whatever state it is.
@@ -64,9 +59,9 @@ class DeviceDirectory:
             if known is not None:
                 self._remembered.move_to_end(credential)
                 return known
-        as_of = self._changes_seen
+        as_of = self.changes_seen
         known = self._store.find_by_credential_now(tenant_id, X509_CERT, auth_id)
-        if comes_again and known is not None and not known.notification_due and as_of == self._changes_seen:
+        if comes_again and known is not None and not known.notification_due and as_of == self.changes_seen:
             if len(auth_id) <= AUTH_ID_REMEMBERED_MAX_CHARS:
                 self._remember(credential, known)
         return known
@@ -88,7 +83,7 @@ class DeviceDirectory:
             del self._of_device[device]
 
     def _follow(self, change: Change) -> None:
-        self._changes_seen += 1
+        self.changes_seen += 1
         if change.kind is ChangeKind.RESET:
             self._remembered.clear()
             self._of_device.clear()
