@@ -35,9 +35,10 @@ _NEVER: Final = sys.maxsize
 class EmbeddedNorthbound:
     """Keeps messages in a log beside the registry. All methods belong to the event loop's thread.
 
-    At most `pending_max_messages` and `pending_max_bytes` of payloads and bulky envelopes wait to be kept; beyond, a
-    bundle is refused whole. A refusal, too, comes in its turn, after the callbacks of what was submitted before it;
-    until then it holds its callback only, so how many wait is bounded by what each connection may have unanswered.
+    At most `pending_max_messages` and `pending_max_bytes` of payloads and bulky envelopes wait to be kept. Beyond, a
+    bundle is refused whole, unless nothing waits: one larger than the bound would be refused for ever. A refusal, too,
+    comes in its turn, after the callbacks of what was submitted before it; until then it holds its callback only, so
+    how many wait is bounded by what each connection may have unanswered.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class EmbeddedNorthbound:
         if form is not None:
             messages = filling.messages + len(bundle.payloads)
             size = filling.size + bundle.payload_bytes + form.bulk
-            if messages <= self._room_messages and size <= self._room_bytes and self._closed is None:
+            has_room = (messages <= self._room_messages and size <= self._room_bytes) or self.pending == 0
+            if has_room and self._closed is None:
                 filling.messages = messages
                 filling.size = size
                 filling.bundles.append(bundle)

@@ -108,7 +108,7 @@ class MemoryNorthbound:
 
     def submit(self, bundle: Bundle, kept: Kept) -> None:
         reason: Unavailable | None = None
-        if self._pending + len(bundle.payloads) > self._pending_max_messages:
+        if self._pending and self._pending + len(bundle.payloads) > self._pending_max_messages:
             reason = NorthboundUnavailable("backlog is full")
         elif self._failures:
             reason = self._failures.popleft()

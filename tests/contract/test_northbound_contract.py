@@ -104,6 +104,24 @@ async def test_the_bound_counts_messages_and_a_bundle_that_does_not_fit_is_refus
     assert kept == [b"fits"] * (PENDING_MAX - 1) + [b"fits still"]
 
 
+async def test_a_bundle_larger_than_the_bound_is_kept_where_nothing_waits_or_it_never_would_be(engine: Engine) -> None:
+    large = a_bundle(*[b"large"] * (PENDING_MAX + 1))
+    engine.hold()
+    outcomes = Outcomes()
+    engine.northbound.submit(large, outcomes.of("large"))
+    engine.northbound.submit(a_bundle(b"behind"), outcomes.of("behind"))
+    engine.release()
+    await until(lambda: len(outcomes.seen) == 2)
+    engine.northbound.submit(large, outcomes.of("large again"))
+    await until(lambda: len(outcomes.seen) == 3)
+    assert [(name, reason is None) for name, reason in outcomes.seen] == [
+        ("large", True),
+        ("behind", False),
+        ("large again", True),
+    ]
+    assert len(engine.log.read(after=0, limit=100)) == 2 * (PENDING_MAX + 1)
+
+
 async def test_messages_of_one_envelope_may_be_submitted_in_many_bundles(engine: Engine) -> None:
     first = a_bundle(b"1")
     outcomes = Outcomes()
