@@ -147,6 +147,7 @@ def test_an_error_that_somebody_left_makes_no_fault_of_a_goodbye(
     engine.forget_errors()
 
 
+@pytest.mark.interpreted  # a function is changed inside the module
 def test_nothing_is_fed_behind_a_fault_or_a_goodbye(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     fed = 0
     feed = engine.feed_intake

@@ -141,6 +141,7 @@ def test_heads_that_ask_for_the_same_are_one_upload_to_a_session() -> None:
     assert len({id(upload_in(requests, head)) for head in alike}) == 1
 
 
+@pytest.mark.interpreted  # __slots__ are read, which a compiled class has no use for
 def test_heads_that_ask_for_anything_else_are_another_upload() -> None:
     requests = some_requests()
     heads = [
