@@ -84,7 +84,7 @@ class SqliteWriter:
         if self._closed:
             return
         self._closed = True
-        if self._filling.since_s:
+        if self._filling.orders or self._filling.marks:
             self._hand_over()
         if not self._worker.close(within_s=within_s):
             log.error("storage.unfinished", extra=fields(waiting=self._waiting))
@@ -102,7 +102,7 @@ class SqliteWriter:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         group = self._filling
-        if not group.since_s:
+        if len(group.orders) + len(group.marks) == 1:
             group.since_s = self._loop.time()
         if entries >= self._settings.provisioning_group_max:
             self._hand_over()
@@ -166,5 +166,6 @@ class SqliteWriter:
                 marking.set_exception(fault)
             else:
                 marking.set_result(None)
-        if self._filling.since_s and not self._writing and self._planned is None and self._loop is not None:
+        filling = self._filling
+        if (filling.orders or filling.marks) and not self._writing and self._planned is None and self._loop is not None:
             self._plan(self._loop)
