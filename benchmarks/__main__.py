@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,7 @@ RESULTS_FILE = ROOT / "benchmarks/results/latest.json"
 DESCRIPTORS = 4096
 ROUNDS, QUICK_ROUNDS = 7, 3
 MISSED_STATUS, USAGE_STATUS = 1, 2
-STARTERS: dict[str, Starter] = {
-    "tuhono": start_tuhono,
+NEIGHBOURS: dict[str, Starter] = {
     "mosquitto": start_mosquitto,
     "nginx": start_nginx,
     "libcoap": start_libcoap,
@@ -55,6 +55,16 @@ def bench(
     work_dir: Annotated[
         Path, typer.Option(help="Where databases lie during the run: durable rows measure this disk.", file_okay=False)
     ] = ROOT / "data",
+    compiled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The compiled gateway to measure; scripts/bench names it where there is a C compiler.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    interpreted: Annotated[bool, typer.Option("--interpreted", help="Measure the interpreted gateway.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 when a target is missed.")] = False,
 ) -> None:
     """Measure what a server's CPU spends on each operation, beside mosquitto, nginx, libcoap and a floor in C.
@@ -75,7 +85,8 @@ def bench(
     outcomes: list[Outcome] = []
     with _folder(work_dir) as folder, err.status("starting") as status:
         tell = status.update if err.is_terminal else lambda text: err.print(text, markup=False)
-        with Bench(folder=folder, cores=cores, starters=STARTERS, tell=tell) as figures:
+        starters = {"tuhono": partial(start_tuhono, compiled=None if interpreted else compiled), **NEIGHBOURS}
+        with Bench(folder=folder, cores=cores, starters=starters, tell=tell) as figures:
             for row in chosen:
                 outcomes.append(
                     figures.measure(

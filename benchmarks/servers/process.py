@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import machine
@@ -23,11 +23,18 @@ _ALSO_IN = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian keeps servers, what
 class ServerProcess:
     """The process of one server, with all its threads."""
 
-    def __init__(self, command: Sequence[str | Path], *, core: int, log_file: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        core: int,
+        log_file: Path,
+        environment: Mapping[str, str] | None = None,  # our own when left out
+    ) -> None:
         self._name = Path(command[0]).name
         self._log_file = log_file
         with machine.on_core(core), log_file.open("wb") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     @property
     def pid(self) -> int:

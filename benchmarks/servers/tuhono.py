@@ -2,12 +2,16 @@
 
 Its log records go to a file, its databases to the disk of the working folder: a durable message costs
 what it costs there. A tenant trusts the benchmark's CA and registers its devices at their first connection.
+
+It is the compiled gateway where the folder that scripts/compile prints is given, else the interpreted one.
 """
 
+import os
 import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.backends.openssl.backend import backend
@@ -77,10 +81,16 @@ class TuhonoServer:
         self._process.stop()
 
 
-def start_tuhono(site: Site) -> TuhonoServer:
+def start_tuhono(site: Site, *, compiled: Path | None = None) -> TuhonoServer:
     """All three adapters, on the data that is in the folder. Raises ServerFailed."""
     if not _PROGRAM.exists():
         raise ServerFailed("tuhono is not installed beside this Python")
+    environment = dict(os.environ)
+    if compiled is not None:
+        environment["PYTHONPATH"] = str(compiled)
+    version = _run("--version", environment=environment).strip()
+    if (", compiled" in version) is (compiled is None):
+        raise ServerFailed(f"the gateway to be measured is another one: {version}, from {compiled or 'the sources'}")
     is_new = not site.folder.exists()
     site.folder.mkdir(exist_ok=True)
     ports = {scheme: free_port() for scheme in ("mqtts", "https", "coaps")}
@@ -100,7 +110,10 @@ def start_tuhono(site: Site) -> TuhonoServer:
         _run("tenant", "create", TENANT, "--config", configuration)
         _run("tenant", "trust", TENANT, site.files.ca, "--auto-provision", "--rate", "0", "--config", configuration)
     process = ServerProcess(
-        [_PROGRAM, "serve", "--config", configuration], core=site.core, log_file=site.folder / "log"
+        [_PROGRAM, "serve", "--config", configuration],
+        core=site.core,
+        log_file=site.folder / "log",
+        environment=environment,
     )
     try:
         process.wait_until(lambda: accepts(management_port))
@@ -108,7 +121,7 @@ def start_tuhono(site: Site) -> TuhonoServer:
         process.stop()
         raise
     return TuhonoServer(
-        version=f"{_run('--version').strip()} on {backend.openssl_version_text()}",
+        version=f"{version}{', interpreted' if compiled is None else ''}, on {backend.openssl_version_text()}",
         process=process,
         ports=ports,
         management_port=management_port,
@@ -116,8 +129,15 @@ def start_tuhono(site: Site) -> TuhonoServer:
     )
 
 
-def _run(*arguments: str | Path) -> str:
-    run = subprocess.run([_PROGRAM, *arguments], capture_output=True, text=True, timeout=_COMMAND_MAX_S, check=False)
+def _run(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
+    run = subprocess.run(
+        [_PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_MAX_S,
+        check=False,
+        env=environment,
+    )
     if run.returncode != 0:
         raise ServerFailed(f"tuhono {arguments[0]} failed: {(run.stderr or run.stdout).strip()}")
     return run.stdout
