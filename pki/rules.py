@@ -60,13 +60,18 @@ class Place:
     below: Sequence[Certificate] = ()  # what this one vouches for, leaf first; empty for the leaf
 
 
-@dataclass(frozen=True, slots=True)
 class Rule(Generic[Subject]):
-    """A rule by the name operators know it under."""
+    """A rule by the name operators know it under. Not a dataclass: generic ones cannot be compiled ahead of time."""
 
-    name: str
-    refusal: Callable[[Subject, Place], ChainRejected | None]
-    kept: Callable[[Subject, Place], str]
+    def __init__(
+        self,
+        name: str,
+        refusal: Callable[[Subject, Place], ChainRejected | None],
+        kept: Callable[[Subject, Place], str],
+    ) -> None:
+        self.name = name
+        self.refusal = refusal
+        self.kept = kept
 
 
 def validity(certificate: Certificate, at: datetime) -> ChainRejected | None:

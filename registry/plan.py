@@ -14,9 +14,9 @@ from registry.ports import ConnectPath
 from tenant.model import Tenant, TrustAnchor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProvisioningPlan:
-    """What would be created for a certificate. `device_id` None: a random one."""
+    """What would be created for a certificate. `device_id` None: a random one. Nobody changes it."""
 
     tenant: Tenant
     anchor: TrustAnchor
