@@ -1,4 +1,5 @@
-# Every step that does something is a script under scripts/docker, which the tests run as well.
+# Every step that does something is a script under scripts/docker, which the tests run as well. The first stage
+# installs a C compiler and compiles the hot modules; nothing of it is in the image.
 
 FROM python:3.13-slim-bookworm AS build
 COPY . /source
