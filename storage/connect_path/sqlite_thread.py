@@ -83,9 +83,9 @@ class WriterThread:
         """Take an audit row; beyond the bound it is counted only."""
         if self._recorded - self._written >= self._settings.audit_pending_max:
             self._lost += 1
-            return
-        self._recorded += 1
-        self._rows.append(row)
+        else:
+            self._recorded += 1
+            self._rows.append(row)
         if not self._told_of_rows or len(self._rows) == AUDIT_GROUP_MAX:
             self._told_of_rows = True
             self._put(True)

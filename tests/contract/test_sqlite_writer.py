@@ -193,9 +193,25 @@ async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(
         rows = store.audit.read(after=0, limit=100)
         assert [row.facts.get("number") for row in rows[:5]] == ["0", "1", "2", "3", "4"]
         assert [(row.what, row.facts) for row in rows[5:]] == [("audit.overflowed", {"rows": "7"})]
-        store.connect_path.record(refused(99))
-        await until(lambda: store.audit.last_position() == 7)
-        assert store.audit.read(after=6, limit=1)[0].facts == {"number": "99"}
+        await until(lambda: kept_again(store))
+
+
+def kept_again(store: Store) -> bool:
+    """Rows seen in the database may for a moment still count as waiting: then another one is lost, and counted."""
+    store.connect_path.record(refused(99))
+    rows = store.audit.read(after=6, limit=1000)
+    assert all(row.facts == {"number": "99"} or row.what == "audit.overflowed" for row in rows), rows
+    return any(row.facts == {"number": "99"} for row in rows)
+
+
+async def test_a_lost_audit_row_is_told_without_another_one(tmp_path: Path) -> None:
+    """The count of what was lost is written although nothing is recorded after it."""
+    with opened(tmp_path, audit_pending_max=1) as store:
+        with held(tmp_path):
+            store.connect_path.record(refused(0))
+            store.connect_path.record(refused(1))
+        await until(lambda: store.audit.last_position() == 2)
+        assert [row.what for row in store.audit.read(after=0, limit=9)] == ["device.refused", "audit.overflowed"]
 
 
 async def test_audit_rows_that_could_not_be_written_are_written_later(tmp_path: Path) -> None:
