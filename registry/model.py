@@ -20,6 +20,16 @@ class DeviceStatus:
     updated: datetime | None = None
     auto_provisioned: bool = False
     notification_sent: bool = False
+    last_user: str | None = None  # the operator who changed it last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEndpoint:
+    """Where commands for a device are to be sent instead of to the device (hono-registry 2.2)."""
+
+    uri: str | None = None
+    headers: Json = field(default_factory=dict)
+    payload_properties: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,9 @@ class Device:
     authorities: tuple[str, ...] = ()
     defaults: Json = field(default_factory=dict)
     ext: Json = field(default_factory=dict)
+    downstream_mapper: str | None = None
+    upstream_mapper: str | None = None
+    command_endpoint: CommandEndpoint | None = None
     version: str = ""
 
     @property
@@ -45,13 +58,26 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """One way to prove a credential; an X.509 credential has exactly one, without material."""
+    """One way to prove a credential; an X.509 credential has exactly one, without material.
+
+    `material` is spelled as in the JSON of the contract: `pwd-hash`, `hash-function`, `salt`; `key`; `key`,
+    `algorithm`; or, for types nobody here knows, whatever was sent.
+    """
 
     secret_id: str
     enabled: bool | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
     comment: str | None = None
+    material: Json = field(default_factory=dict)
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Whether it may prove anything now: not switched off, and strictly between its bounds."""
+        return (
+            self.enabled is not False
+            and (self.not_before is None or self.not_before < moment)
+            and (self.not_after is None or moment < self.not_after)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +96,22 @@ class Credential:
     @property
     def is_enabled(self) -> bool:
         return self.enabled is not False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialSet:
+    """All credentials of one device, with a version of their own."""
+
+    version: str
+    credentials: tuple[Credential, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCredential:
+    """One credential with its secrets, and the device it is for."""
+
+    credential: Credential
+    device: Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +146,3 @@ class ProvisioningOrder:
     serial_hex: str
     fingerprint_hex: str
     remote: str  # where the device connected from, for the audit row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow:
-    """Something an operator may ask about later: who came, what became of it, and why."""
-
-    moment: datetime
-    what: str  # device.provisioned, device.refused, …
-    tenant_id: TenantId | None = None
-    device_id: DeviceId | None = None
-    code: str | None = None  # the refusal's stable word
-    facts: Mapping[str, str] = field(default_factory=dict)  # issuer, subject, serial, fingerprint, remote, detail
-    position: int = 0  # given by the store, ascending

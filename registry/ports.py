@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.model import AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
+from registry.model import Credential, Device, KnownDevice, ProvisioningOrder
+from tenant.audit import AuditRow
 
 
 class ConnectPath(Protocol):

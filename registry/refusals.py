@@ -10,8 +10,8 @@ from kernel.clock import Clock
 from kernel.errors import TuhonoError
 from kernel.ids import TenantId
 from registry.errors import CredentialDisabled, DeviceDisabled
-from registry.model import AuditRow
 from registry.ports import ConnectPath
+from tenant.audit import AuditRow
 
 REFUSED = "device.refused"
 FACT_MAX_CHARS = 1024  # of one fact: a subject may be long, the record stays short

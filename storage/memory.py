@@ -15,7 +15,7 @@ from kernel.errors import TuhonoError
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
 from registry.errors import DeviceUnknown
-from registry.model import X509_CERT, AuditRow, Credential, Device, KnownDevice, ProvisioningOrder
+from registry.model import X509_CERT, Credential, Device, KnownDevice, ProvisioningOrder
 from registry.refusals import REFUSED
 from storage.errors import CredentialTaken, NameUnstorable
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
@@ -29,6 +29,7 @@ from storage.tenancy import (
     tenant_unknown,
     versioned,
 )
+from tenant.audit import AuditRow
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeKind
 
@@ -154,7 +155,7 @@ class MemoryConnectPath:
         if (tenant_id, order.device_id) in state.devices:
             on_record.taken.add((tenant_id, order.device_id))
         tenant = state.tenants.get(tenant_id)
-        if tenant is not None and tenant.enabled:
+        if tenant is not None and tenant.is_enabled:
             allowed = (anchor.anchor_id for anchor in tenant.trust_anchors if anchor.may_auto_provision)
             on_record.permitted.update((tenant_id, anchor_id) for anchor_id in allowed)
         on_record.device_counts[tenant_id] = sum(1 for holder, _ in state.devices if holder == tenant_id)

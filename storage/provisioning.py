@@ -16,7 +16,6 @@ from registry.errors import DeviceExists, DeviceLimitReached, ProvisioningWithdr
 from registry.model import (
     AUTHORITY_AUTO_PROVISIONING,
     X509_CERT,
-    AuditRow,
     Credential,
     Device,
     DeviceStatus,
@@ -24,6 +23,7 @@ from registry.model import (
     ProvisioningOrder,
     Secret,
 )
+from tenant.audit import AuditRow
 
 PROVISIONED = "device.provisioned"
 IDS_PER_ORDER = 2

@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from pki.chains import Authority
-from registry.model import AuditRow, Credential, Device, DeviceStatus, Secret
+from registry.model import Credential, Device, DeviceStatus, Secret
 from storage.tenancy import anchor_identity
+from tenant.audit import AuditRow
 from tenant.model import AdapterSettings, RegistrationLimits, ResourceLimits, Tenant, TrustAnchor
 
 Row = Sequence[Any]
@@ -220,7 +221,7 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
 def tenant_row(tenant: Tenant) -> Row:
     return (
         tenant.tenant_id,
-        tenant.enabled,
+        tenant.is_enabled,
         tenant.alias,
         tenant.trust_anchor_group,
         None if tenant.adapters is None else _encode([_adapter_entry(adapter) for adapter in tenant.adapters]),

@@ -17,6 +17,27 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationCheck:
+    """How an anchor's devices are asked about at an OCSP responder (hono-registry 2.1.1)."""
+
+    enabled: bool = False
+    responder_uri: str | None = None
+    responder_certificate_der: bytes | None = None
+    nonce_enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTemplate:
+    """What a device provisioned by an anchor is given besides its ids. Beyond Hono."""
+
+    defaults: Json = field(default_factory=dict)
+    ext: Json = field(default_factory=dict)
+    via: tuple[str, ...] = ()
+    via_groups: tuple[str, ...] = ()
+    member_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustAnchor:
     """A CA whose certificates a tenant accepts from its devices (hono-registry 2.1.1)."""
 
@@ -28,6 +49,8 @@ class TrustAnchor:
     device_id_template: str | None = None
     auth_id_template: str | None = None
     provisioning_per_s_max: float | None = None  # None: the setting of conf.registry
+    revocation: RevocationCheck | None = None
+    device_template: DeviceTemplate | None = None
 
     def is_valid_at(self, moment: datetime) -> bool:
         return self.authority.not_before <= moment <= self.authority.not_after
@@ -44,6 +67,32 @@ class AdapterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The window a budget is counted in."""
+
+    mode: str  # monthly, days, unknown
+    no_of_days: int | None = None  # for days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataVolume:
+    """How many bytes a tenant may move in a period; -1 is no limit."""
+
+    effective_since: datetime
+    max_bytes: int = -1
+    period: Period | None = None  # None: monthly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionDuration:
+    """How long a tenant's devices may be connected, together, in a period; -1 is no limit."""
+
+    effective_since: datetime
+    max_minutes: int = -1
+    period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceLimits:
     """Ceilings for a tenant; -1 is no limit (hono-registry 2.1.3)."""
 
@@ -52,6 +101,17 @@ class ResourceLimits:
     max_ttl_telemetry_qos0_s: int = -1
     max_ttl_telemetry_qos1_s: int = -1
     max_ttl_command_response_s: int = -1
+    data_volume: DataVolume | None = None
+    connection_duration: ConnectionDuration | None = None
+    ext: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """Whose messages are traced (hono-registry 2.1.5): default, all or none."""
+
+    sampling_mode: str | None = None
+    sampling_mode_per_auth_id: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +127,7 @@ class Tenant:
     """Whom devices belong to; the unit of isolation (hono-registry 2.1)."""
 
     tenant_id: TenantId
-    enabled: bool = True
+    enabled: bool | None = None  # None: never said, hence enabled
     alias: str | None = None
     trust_anchor_group: str | None = None
     trust_anchors: tuple[TrustAnchor, ...] = ()
@@ -76,9 +136,15 @@ class Tenant:
     ext: Json = field(default_factory=dict)
     resource_limits: ResourceLimits | None = None
     registration_limits: RegistrationLimits | None = None
+    minimum_message_size: int = 0
+    tracing: Tracing | None = None
     created: datetime | None = None
     updated: datetime | None = None
     version: str = ""
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.enabled is not False
 
     def requires_authentication(self, adapter_type: str) -> bool:
         """Whether the tenant's own entry for the adapter wants devices to prove who they are; no entry, no wish."""

@@ -21,9 +21,9 @@ from kernel.errors import Malformed
 from kernel.ids import TenantId
 from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage
 from messaging.ports import MessageLog
-from registry.model import AuditRow
 from registry.ports import AuditRepository
 from registry.refusals import REFUSED
+from tenant.audit import AuditRow
 
 PAGE_MAX = 500  # entries of each source held at once
 REFUSALS_SUFFIX = "/refusals"  # of the cursor that remembers a consumer's place in the audit

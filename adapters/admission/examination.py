@@ -136,7 +136,7 @@ class Examination:
         tenant = self._tenants.find(anchor.tenant_id)
         if tenant is None:
             raise TenantUnknown(f"tenant {anchor.tenant_id!r} was deleted after the handshake")
-        if not tenant.enabled:
+        if not tenant.is_enabled:
             raise TenantDisabled(f"tenant {tenant.tenant_id!r} is disabled")
         if not tenant.allows_adapter(adapter):
             raise AdapterDisabled(f"tenant {tenant.tenant_id!r} does not allow {adapter}")

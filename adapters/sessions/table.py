@@ -91,7 +91,7 @@ class SessionTable:
 
     def _follow_tenant(self, tenant: Tenant) -> None:
         sessions = self.of_tenant(tenant.tenant_id)
-        if not tenant.enabled:
+        if not tenant.is_enabled:
             self._end(sessions, TenantDisabled(f"tenant {tenant.tenant_id!r} was disabled"))
             return
         barred = [session for session in sessions if not tenant.allows_adapter(session.adapter)]

@@ -205,7 +205,7 @@ class Uplink:
         tenant = self._tenants.find(tenant_id)
         if tenant is None:
             raise TenantUnknown(f"tenant {tenant_id!r} does not exist")
-        if not tenant.enabled:
+        if not tenant.is_enabled:
             raise TenantDisabled(f"tenant {tenant_id!r} is disabled")
         if tenant.adapters is not None:
             if not tenant.allows_adapter(session.adapter):

@@ -13,13 +13,14 @@ from datetime import datetime
 from conf.registry import RegistrySettings
 from kernel.clock import Clock
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.model import AuditRow, Device, KnownDevice, ProvisioningOrder
+from registry.model import Device, KnownDevice, ProvisioningOrder
 from storage.connect_path.sqlite_feed import SqliteChangeFeed
 from storage.connect_path.sqlite_group import known_device
 from storage.connect_path.sqlite_writer import SqliteWriter
 from storage.database import Database
 from storage.rows import DEVICE_COLUMNS, device_of, micros
 from storage.sqlite import unavailable
+from tenant.audit import AuditRow
 
 _DEVICE = ", ".join("d." + name for name in DEVICE_COLUMNS)
 _FIND_BY_CREDENTIAL = f"""

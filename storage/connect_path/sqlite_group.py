@@ -14,9 +14,10 @@ from typing import Any
 
 from kernel.errors import Refused
 from kernel.ids import DeviceId, TenantId
-from registry.model import AuditRow, KnownDevice, ProvisioningOrder
+from registry.model import KnownDevice, ProvisioningOrder
 from storage.provisioning import IDS_PER_ORDER, PROVISIONED, OnRecord, Provisioned, decide, make_ids
 from storage.rows import DEVICE_COLUMNS, Row, bare_secret_text, device_of, list_text, micros, texts_text
+from tenant.audit import AuditRow
 
 ROWS_EXACT_MAX = 32  # so many rows and fewer: a statement for each number, all of which a connection keeps prepared
 ROWS_PER_STATEMENT_MAX = 256  # more: one for each power of two

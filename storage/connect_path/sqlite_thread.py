@@ -24,11 +24,12 @@ from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
-from registry.model import AuditRow, KnownDevice, ProvisioningOrder
+from registry.model import KnownDevice, ProvisioningOrder
 from storage.connect_path.sqlite_group import GroupStatements
 from storage.database import Database
 from storage.errors import NameUnstorable
 from storage.sqlite import flush_commits, unavailable
+from tenant.audit import AuditRow
 
 log = logging.getLogger(__name__)
 

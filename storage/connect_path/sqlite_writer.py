@@ -15,9 +15,10 @@ from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
-from registry.model import AuditRow, KnownDevice, ProvisioningOrder
+from registry.model import KnownDevice, ProvisioningOrder
 from storage.connect_path.sqlite_thread import Group, WriterThread
 from storage.database import Database
+from tenant.audit import AuditRow
 
 log = logging.getLogger(__name__)
 

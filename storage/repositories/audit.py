@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy import Engine, func, select
 
 from kernel.ids import TenantId
-from registry.model import AuditRow
 from storage.repositories.engine import reading
 from storage.rows import AUDIT_COLUMNS, audit_of, micros
 from storage.schema import audit
+from tenant.audit import AuditRow
 
 _SELECT = select(*(audit.c[name] for name in AUDIT_COLUMNS))
 _LAST_POSITION = select(func.coalesce(func.max(audit.c.position), 0))  # the newest row is never pruned

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernel.ids import DeviceId, TenantId
-from registry.model import AuditRow
+from tenant.audit import AuditRow
 from tests.support.stores import DRIVERS, NOW, TENANT, AnyStore, anchor, opened, order, tenant
 from tests.support.waiting import until
 

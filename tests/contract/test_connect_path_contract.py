@@ -14,13 +14,13 @@ from registry.errors import DeviceExists, DeviceLimitReached, ProvisioningWithdr
 from registry.model import (
     AUTHORITY_AUTO_PROVISIONING,
     X509_CERT,
-    AuditRow,
     Device,
     DeviceStatus,
     KnownDevice,
     ProvisioningOrder,
     Secret,
 )
+from tenant.audit import AuditRow
 from tests.support.stores import (
     DRIVERS,
     NOW,

@@ -13,12 +13,13 @@ from kernel.clock import SystemClock
 from kernel.errors import Unavailable
 from kernel.ids import DeviceId
 from registry.errors import StorageUnavailable
-from registry.model import X509_CERT, AuditRow, KnownDevice
+from registry.model import X509_CERT, KnownDevice
 from storage.connect_path import sqlite_writer
 from storage.connect_path.sqlite_thread import WriterThread
 from storage.database import DATABASE_FILE
 from storage.open import Store
 from storage.repositories import tenants as tenants_module
+from tenant.audit import AuditRow
 from tests.support.stores import NOW, TENANT, anchor, device, open_sqlite, order, tenant
 from tests.support.waiting import until
 

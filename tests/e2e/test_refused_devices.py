@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from kernel.ids import generate_id
-from registry.model import AuditRow
+from tenant.audit import AuditRow
 from tests.support.certificates import Issued, make_ca, make_self_signed, new_key
 from tests.support.fleet import (
     V3,

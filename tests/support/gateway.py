@@ -25,9 +25,10 @@ from kernel.ids import DeviceId, TenantId
 from messaging.drivers.embedded_reader import EmbeddedLog
 from messaging.message import DeviceMessage
 from registry.administration import DeviceAdministration
-from registry.model import AuditRow, Device
+from registry.model import Device
 from storage.open import Store
 from tenant.administration import AnchorChoices, TenantAdministration
+from tenant.audit import AuditRow
 from tenant.errors import TenantExists
 from tenant.model import TrustAnchor
 from tests.support.certificates import Issued, Paths

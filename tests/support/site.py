@@ -19,7 +19,8 @@ from typing import Any
 from kernel.clock import SystemClock
 from kernel.ids import AuthId, DeviceId, TenantId
 from messaging.message import PROVISIONING_NOTIFICATION, DeviceMessage
-from registry.model import X509_CERT, AuditRow, Credential, Device, DeviceStatus, Secret
+from registry.model import X509_CERT, Credential, Device, DeviceStatus, Secret
+from tenant.audit import AuditRow
 from tenant.model import AdapterSettings, Tenant
 from tests.support.certificates import Issued, Paths, make_ca
 from tests.support.gateway import RunningGateway

@@ -69,7 +69,7 @@ def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None,
     print_facts(
         {
             "tenant": found.tenant_id,
-            "enabled": found.enabled,
+            "enabled": found.is_enabled,
             "alias": found.alias,
             "trust anchor group": found.trust_anchor_group,
             "max devices": None if limits is None or limits.max_devices < 0 else limits.max_devices,
@@ -95,7 +95,7 @@ def list_(as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir 
             for tenant in at.tenants.all():
                 print_json(_as_json(tenant))
             return
-        rows = [(t.tenant_id, t.enabled, t.alias or "", len(t.trust_anchors)) for t in at.tenants.all()]
+        rows = [(t.tenant_id, t.is_enabled, t.alias or "", len(t.trust_anchors)) for t in at.tenants.all()]
     print_table(("TENANT", "ENABLED", "ALIAS", "TRUST ANCHORS"), rows, empty="there are no tenants yet")
 
 
@@ -214,7 +214,7 @@ def _as_json(tenant: Tenant) -> dict[str, object]:
     limits = tenant.registration_limits
     return {
         "id": tenant.tenant_id,
-        "enabled": tenant.enabled,
+        "enabled": tenant.is_enabled,
         "alias": tenant.alias,
         "trust-anchor-group": tenant.trust_anchor_group,
         "registration-limits": None if limits is None else {"max-devices": limits.max_devices},

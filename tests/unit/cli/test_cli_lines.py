@@ -8,7 +8,7 @@ import pytest
 
 from kernel.clock import ManualClock
 from messaging.message import KeptMessage
-from registry.model import AuditRow
+from tenant.audit import AuditRow
 from tests.support.messages import a_message
 from tuhono.chronicle import Entry, Place
 from tuhono.cli.demo_stage import command_lines, where

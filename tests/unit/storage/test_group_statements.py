@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from registry.model import AuditRow, KnownDevice
+from registry.model import KnownDevice
 from storage.connect_path import sqlite as lookups
 from storage.connect_path import sqlite_group
 from storage.connect_path.sqlite_group import GroupStatements
 from storage.schema import metadata
+from tenant.audit import AuditRow
 from tests.support.stores import ANCHOR, NOW, TENANT, order
 
 

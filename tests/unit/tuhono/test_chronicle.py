@@ -10,8 +10,8 @@ from kernel.clock import ManualClock, milliseconds
 from kernel.ids import DeviceId, TenantId
 from messaging.drivers.memory import MemoryLog
 from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage, MessageKind
-from registry.model import AuditRow
 from storage.memory import MemoryStore
+from tenant.audit import AuditRow
 from tests.support.messages import a_message
 from tuhono.chronicle import Chronicle, Entry, Place, PlaceInvalid
 
