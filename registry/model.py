@@ -21,6 +21,7 @@ class DeviceStatus:
     auto_provisioned: bool = False
     notification_sent: bool = False
     last_user: str | None = None  # the operator who changed it last
+    gateway_id: DeviceId | None = None  # the gateway it was provisioned behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

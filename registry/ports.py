@@ -1,13 +1,14 @@
 """What the registry room needs from a database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.model import Credential, Device, KnownDevice, ProvisioningOrder
-from tenant.audit import AuditRow
+from registry.model import Credential, CredentialSet, Device, KnownCredential, KnownDevice, ProvisioningOrder
+from tenant.audit import AuditRow, Deed
+from tenant.search import Page, Query
 
 
 class ConnectPath(Protocol):
@@ -26,6 +27,14 @@ class ConnectPath(Protocol):
 
         Raises StorageUnavailable also where only waiting would give the answer, as over a network.
         """
+        ...
+
+    async def find_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        """A credential with its secrets, in whatever state it is, and its device. Delivers changes like the above."""
+        ...
+
+    async def find_gateways(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        """Ids of the devices that are members of any of the groups, in order, at most GATEWAYS_MAX."""
         ...
 
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
@@ -63,7 +72,11 @@ class ConnectPath(Protocol):
 
 
 class DeviceRepository(Protocol):
-    """Devices for administration. Blocking: call it from a thread where a loop runs."""
+    """Devices and credentials for administration. Blocking: call it from a thread where a loop runs.
+
+    Every write is one transaction with its change-feed row and its audit row (`device.created`, `.updated`, `.deleted`,
+    `credentials.updated`, `devices.deleted`; with the document before and after, secrets masked).
+    """
 
     def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None: ...
 
@@ -71,14 +84,66 @@ class DeviceRepository(Protocol):
         """In the order of ids, at most `limit`, those behind `after`."""
         ...
 
-    def credentials_of(self, tenant_id: TenantId, device_id: DeviceId) -> Sequence[Credential]: ...
-
-    def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
-        """Raises DeviceUnknown."""
+    def search(self, tenant_id: TenantId, query: Query) -> Page[Device]:
+        """Raises PointerUnsearchable where a filter or sort names what cannot be looked into."""
         ...
 
-    def delete(self, tenant_id: TenantId, device_id: DeviceId) -> None:
-        """With its credentials. Raises DeviceUnknown."""
+    def groups(
+        self, tenant_id: TenantId, *, after: str | None, limit: int, members_max: int
+    ) -> Sequence[tuple[str, Sequence[DeviceId]]]:
+        """Groups that gateways are members of, in the order of names, each with its first members by id."""
+        ...
+
+    def create(self, device: Device, deed: Deed, *, devices_max: int, credentials: Sequence[Credential] = ()) -> None:
+        """`devices_max`: how many the tenant may have, -1 no limit; judged inside the transaction.
+
+        Raises TenantUnknown, DeviceExists, DeviceLimitReached, CredentialTaken; then nothing was written.
+        """
+        ...
+
+    def replace(self, device: Device, deed: Deed, *, expected_version: str | None) -> None:
+        """Of the status only `updated` and `last_user` are taken: what else is on record stays.
+
+        Raises DeviceUnknown, VersionMismatch.
+        """
+        ...
+
+    def set_enabled(
+        self, tenant_id: TenantId, device_ids: Sequence[DeviceId], deed: Deed, *, enabled: bool
+    ) -> Sequence[DeviceId]:
+        """Those of them that are on record. One transaction: callers bound how many they name."""
+        ...
+
+    def delete(self, tenant_id: TenantId, device_id: DeviceId, deed: Deed, *, expected_version: str | None) -> None:
+        """With its credentials. The tenant need not exist any more. Raises DeviceUnknown, VersionMismatch."""
+        ...
+
+    def delete_many(self, tenant_id: TenantId, device_ids: Sequence[DeviceId], deed: Deed) -> Sequence[DeviceId]:
+        """Those of them that were on record. One transaction: callers bound how many they name."""
+        ...
+
+    def delete_all(self, tenant_id: TenantId, deed: Deed) -> int:
+        """All devices of the tenant with their credentials, in bounded batches; how many. Unknown tenants have none."""
+        ...
+
+    def find_credentials(self, tenant_id: TenantId, device_id: DeviceId) -> CredentialSet | None:
+        """None for an unknown device; a device without credentials has an empty set, and a version."""
+        ...
+
+    def replace_credentials(
+        self,
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        change: Callable[[CredentialSet], Sequence[Credential]],
+        deed: Deed,
+        *,
+        expected_version: str | None,
+    ) -> str:
+        """The new version. `change` makes the new set out of the one on record, inside the transaction: it is quick,
+        and whatever it raises undoes everything.
+
+        Raises DeviceUnknown, VersionMismatch, CredentialTaken.
+        """
         ...
 
 
@@ -86,9 +151,24 @@ class AuditRepository(Protocol):
     """Audit rows for whoever asks later. Blocking."""
 
     def read(
-        self, *, after: int, limit: int, tenant_id: TenantId | None = None, what: str | None = None
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        newest_first: bool = False,
+        tenant_id: TenantId | None = None,
+        device_id: DeviceId | None = None,
+        actor: str | None = None,
+        what: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tenants: frozenset[str] | None = None,
     ) -> Sequence[AuditRow]:
-        """In the order of positions, at most `limit`, those behind position `after`; of one kind if `what`."""
+        """At most `limit`, in the order of positions or from the newest: those behind position `after` and before
+        position `before`, of one kind if `what` (`device.` with a dot at its end: of every kind that begins so).
+        `tenants`: only rows of these tenants; None: all rows, also those of no tenant.
+        """
         ...
 
     def last_position(self) -> int:

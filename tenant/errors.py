@@ -90,3 +90,10 @@ class ProvisioningRateExceeded(LimitExceeded):
 
     code = "provisioning-rate-exceeded"
     told = "too many devices are being provisioned"
+
+
+class PointerUnsearchable(Malformed):
+    """A filter or sort names a member that cannot be looked into; nothing is ever left unfiltered instead."""
+
+    code = "pointer-unsearchable"
+    told = "member cannot be searched"

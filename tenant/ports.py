@@ -6,7 +6,9 @@ from enum import Enum
 from typing import Protocol
 
 from kernel.ids import AnchorId, DeviceId, TenantId
+from tenant.audit import Deed
 from tenant.model import Tenant
+from tenant.search import Page, Query
 
 
 class ChangeKind(Enum):
@@ -57,9 +59,13 @@ class ChangeFeed(Protocol):
 
 
 class TenantRepository(Protocol):
-    """Tenants for administration. Blocking: call it from a thread where a loop runs."""
+    """Tenants for administration. Blocking: call it from a thread where a loop runs.
 
-    def create(self, tenant: Tenant) -> None:
+    Every write is one transaction with its change-feed row and its audit row (`tenant.created`, `tenant.updated`,
+    `tenant.deleted`, with the document before and after).
+    """
+
+    def create(self, tenant: Tenant, deed: Deed) -> None:
         """Raises TenantExists, AliasTaken, AnchorTaken."""
         ...
 
@@ -69,10 +75,14 @@ class TenantRepository(Protocol):
         """In the order of ids, at most `limit`, those behind `after`."""
         ...
 
-    def replace(self, tenant: Tenant, *, expected_version: str | None) -> None:
+    def search(self, query: Query) -> Page[Tenant]:
+        """Raises PointerUnsearchable where a filter or sort names what cannot be looked into."""
+        ...
+
+    def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None) -> None:
         """Raises TenantUnknown, VersionMismatch, AliasTaken, AnchorTaken. Anchors no longer listed are gone."""
         ...
 
-    def delete(self, tenant_id: TenantId, *, expected_version: str | None) -> None:
-        """With all its devices and credentials. Raises TenantUnknown, VersionMismatch."""
+    def delete(self, tenant_id: TenantId, deed: Deed, *, expected_version: str | None) -> None:
+        """With all its devices and credentials, those in bounded batches. Raises TenantUnknown, VersionMismatch."""
         ...
