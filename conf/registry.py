@@ -5,12 +5,32 @@ from dataclasses import dataclass
 from conf.setting import setting
 from kernel.ids import DEVICE_ID_PATTERN
 
+AUTH_ID_PATTERN = r"[a-zA-Z0-9\-_=.]+"  # hono-registry 1.1.3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySettings:
-    """What a device may be called, and the bounds on provisioning."""
+    """What devices and credentials may be, how passwords are kept, and the bounds on provisioning."""
 
     device_id_pattern: str = setting(DEVICE_ID_PATTERN, "regular expression a device id must match in full")
+    auth_id_pattern: str = setting(
+        AUTH_ID_PATTERN, "regular expression the auth-id of a hashed-password credential must match in full"
+    )
+    password_hash: str = setting(
+        "bcrypt",
+        "what plain passwords are hashed with before they are kept; bcrypt takes at most 72 bytes of password",
+        choices=("bcrypt", "argon2id"),
+    )
+    bcrypt_cost_max: int = setting(
+        10,
+        "highest cost of a bcrypt hash, and the cost of those made here; each step doubles the time",
+        minimum=4,
+        maximum=16,
+    )
+    hash_functions: str = setting(
+        "bcrypt,sha-256,sha-512,argon2id",
+        "hash functions, with commas between them, whose hashes may be put on record; empty is any name",
+    )
     devices_per_tenant_max: int = setting(
         -1, "devices a tenant may have unless its registration-limits say otherwise; -1 is no limit", minimum=-1
     )

@@ -82,11 +82,38 @@ class DeviceExists(Conflict):
     told = "device id is taken"
 
 
+class CredentialTaken(Conflict):
+    """Another device of the tenant has a credential of this type and auth-id."""
+
+    code = "credential-taken"
+
+
 class DeviceLimitReached(Forbidden):
     """The tenant holds as many devices as it may."""
 
     code = "device-limit-reached"
     told = "tenant's maximum number of devices has been reached"
+
+
+class DeviceInvalid(Malformed):
+    """A member of a device breaks its rule; the message names both."""
+
+    code = "device-invalid"
+    told = "malformed device"
+
+
+class CredentialInvalid(Malformed):
+    """A member of a credential breaks its rule; the message names element, member and rule."""
+
+    code = "credential-invalid"
+    told = "malformed credentials"
+
+
+class CredentialLimitReached(Forbidden):
+    """More credentials than the tenant allows a device."""
+
+    code = "credential-limit-reached"
+    told = "maximum number of credentials has been reached"
 
 
 class ProvisioningWithdrawn(Unauthenticated):
