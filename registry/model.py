@@ -56,6 +56,16 @@ class Device:
     def is_enabled(self) -> bool:
         return self.enabled is not False
 
+    @property
+    def may_provision(self) -> bool:
+        """Whether, as a gateway, it may have devices registered by speaking for them."""
+        return AUTHORITY_AUTO_PROVISIONING in self.authorities
+
+    @property
+    def notification_due(self) -> bool:
+        """It was provisioned, and no engine has kept its event yet."""
+        return self.status.auto_provisioned and not self.status.notification_sent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
@@ -147,3 +157,15 @@ class ProvisioningOrder:
     serial_hex: str
     fingerprint_hex: str
     remote: str  # where the device connected from, for the audit row
+
+
+@dataclass(slots=True, kw_only=True)
+class EdgeOrder:
+    """An unknown device that a gateway speaks for, to be registered behind it. Nobody changes it."""
+
+    tenant_id: TenantId
+    device_id: DeviceId
+    gateway_id: DeviceId
+    moment: datetime
+    devices_max: int  # of the tenant, -1: no limit
+    remote: str = ""  # where the gateway connected from, for the audit row

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Protocol
 
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.model import Credential, CredentialSet, Device, KnownCredential, KnownDevice, ProvisioningOrder
+from registry.model import Credential, CredentialSet, Device, EdgeOrder, KnownCredential, KnownDevice, ProvisioningOrder
 from tenant.audit import AuditRow, Deed
 from tenant.search import Page, Query
+
+GATEWAYS_MAX = 1000  # that one answer names
 
 
 class ConnectPath(Protocol):
@@ -33,6 +35,10 @@ class ConnectPath(Protocol):
         """A credential with its secrets, in whatever state it is, and its device. Delivers changes like the above."""
         ...
 
+    def find_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        """The same without waiting. Raises StorageUnavailable also where only waiting would give the answer."""
+        ...
+
     async def find_gateways(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
         """Ids of the devices that are members of any of the groups, in order, at most GATEWAYS_MAX."""
         ...
@@ -51,6 +57,15 @@ class ConnectPath(Protocol):
         Where (tenant, x509-cert, auth-id) is on record by then, in any state, that record is returned
         and nothing is written: any number of callers in any number of processes get one device.
         Never raises itself. The future fails with DeviceExists, DeviceLimitReached, ProvisioningWithdrawn.
+        """
+        ...
+
+    def provision_edge(self, order: EdgeOrder) -> asyncio.Future[Device]:
+        """Register a device behind a gateway, queue its event and write its audit row: one transaction.
+
+        Where the device is on record by then, reached through whomever, that record is returned and nothing is written.
+        Never raises itself. The future fails with DeviceLimitReached, DeviceUnknown or GatewayNotAuthorized (the
+        gateway lost its authority, or is gone), ProvisioningWithdrawn.
         """
         ...
 

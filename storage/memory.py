@@ -9,14 +9,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from kernel.clock import Clock
 from kernel.errors import TuhonoError
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
 from registry.errors import DeviceUnknown
-from registry.model import X509_CERT, Credential, Device, KnownDevice, ProvisioningOrder
+from registry.model import X509_CERT, Credential, Device, EdgeOrder, KnownCredential, KnownDevice, ProvisioningOrder
+from registry.ports import GATEWAYS_MAX
 from registry.refusals import REFUSED
+from storage.edge_devices import Behind, EdgeDevice, decide_edge
 from storage.errors import CredentialTaken, NameUnstorable
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
 from storage.tenancy import (
@@ -92,6 +95,25 @@ class MemoryConnectPath:
             return None
         return self._known(credential)
 
+    async def find_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        return self.find_credential_now(tenant_id, type_, auth_id)
+
+    def find_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        credential = self._state.credentials.get((tenant_id, type_, auth_id))
+        self._feed.catch_up()
+        if credential is None:
+            return None
+        return KnownCredential(credential=credential, device=self._state.devices[tenant_id, credential.device_id])
+
+    async def find_gateways(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        wanted = set(groups)
+        members = (
+            device_id
+            for (holder, device_id), device in self._state.devices.items()
+            if holder == tenant_id and not wanted.isdisjoint(device.member_of)
+        )
+        return sorted(members)[:GATEWAYS_MAX]
+
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         return self.find_device_now(tenant_id, device_id)
 
@@ -116,6 +138,27 @@ class MemoryConnectPath:
         if isinstance(decided, Provisioned):
             self._write(decided)
             decided = decided.known
+        _settle(future, decided)
+
+    def provision_edge(self, order: EdgeOrder) -> asyncio.Future[Device]:
+        future: asyncio.Future[Device] = asyncio.get_running_loop().create_future()
+        future.get_loop().call_soon(self._provision_edge, order, future)
+        return future
+
+    def _provision_edge(self, order: EdgeOrder, future: asyncio.Future[Device]) -> None:
+        state, tenant_id = self._state, order.tenant_id
+        tenant = state.tenants.get(tenant_id)
+        behind = Behind(
+            device=state.devices.get((tenant_id, order.device_id)),
+            gateway=state.devices.get((tenant_id, order.gateway_id)),
+            is_tenant_usable=tenant is not None and tenant.is_enabled,
+            devices=sum(1 for holder, _ in state.devices if holder == tenant_id),
+        )
+        decided = decide_edge(order, behind, generate_id())
+        if isinstance(decided, EdgeDevice):
+            state.devices[tenant_id, order.device_id] = decided.device
+            state.audited(decided.audit)
+            decided = decided.device
         _settle(future, decided)
 
     def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
@@ -373,7 +416,7 @@ class MemoryStore:
         """Nothing to release."""
 
 
-def _settle(future: asyncio.Future[KnownDevice], outcome: KnownDevice | TuhonoError) -> None:
+def _settle(future: asyncio.Future[Any], outcome: KnownDevice | Device | TuhonoError) -> None:
     if future.done():  # the caller was cancelled
         return
     if isinstance(outcome, TuhonoError):

@@ -13,12 +13,13 @@ from datetime import datetime
 from conf.registry import RegistrySettings
 from kernel.clock import Clock
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.model import Device, KnownDevice, ProvisioningOrder
+from registry.model import Device, EdgeOrder, KnownCredential, KnownDevice, ProvisioningOrder
+from registry.ports import GATEWAYS_MAX
 from storage.connect_path.sqlite_feed import SqliteChangeFeed
 from storage.connect_path.sqlite_group import known_device
 from storage.connect_path.sqlite_writer import SqliteWriter
 from storage.database import Database
-from storage.rows import DEVICE_COLUMNS, device_of, micros
+from storage.rows import CREDENTIAL_COLUMNS, DEVICE_COLUMNS, credential_of, device_of, list_text, micros
 from storage.sqlite import unavailable
 from tenant.audit import AuditRow
 
@@ -27,6 +28,18 @@ _FIND_BY_CREDENTIAL = f"""
 SELECT (SELECT max(seq) FROM changes), c.enabled, c.ext, {_DEVICE} FROM (VALUES (1)) AS o
 LEFT JOIN credentials AS c ON c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
 LEFT JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+"""
+_CREDENTIAL = ", ".join("c." + name for name in CREDENTIAL_COLUMNS)
+_FIND_CREDENTIAL = f"""
+SELECT (SELECT max(seq) FROM changes), {_CREDENTIAL}, {_DEVICE} FROM (VALUES (1)) AS o
+LEFT JOIN credentials AS c ON c.tenant_id = ? AND c.type = ? AND c.auth_id = ?
+LEFT JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+"""
+_DEVICE_FROM = 1 + len(CREDENTIAL_COLUMNS)
+_FIND_GATEWAYS = """
+SELECT device_id FROM devices WHERE tenant_id = ? AND member_of IS NOT NULL
+AND EXISTS (SELECT 1 FROM json_each(member_of) WHERE value IN (SELECT value FROM json_each(?)))
+ORDER BY device_id LIMIT ?
 """
 _FIND_DEVICE = f"SELECT {_DEVICE} FROM devices AS d WHERE d.tenant_id = ? AND d.device_id = ?"
 _COUNT_DEVICES = "SELECT devices FROM device_counts WHERE tenant_id = ?"
@@ -69,6 +82,35 @@ class SqliteConnectPath:
             self._feed.catch_up()
         return None if device[0] is None else known_device(device, enabled, ext)
 
+    async def find_credential(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        return self.find_credential_now(tenant_id, type_, auth_id)
+
+    def find_credential_now(self, tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownCredential | None:
+        try:
+            row = self._execute(_FIND_CREDENTIAL, (tenant_id, type_, auth_id)).fetchone()
+        except UnicodeEncodeError:
+            self._feed.catch_up()
+            return None
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+        last_change, credential, device = row[0], row[1:_DEVICE_FROM], row[_DEVICE_FROM:]
+        if last_change is not None and last_change != self._feed.position:
+            self._feed.catch_up()
+        if device[0] is None:
+            return None
+        return KnownCredential(credential=credential_of(credential), device=device_of(device))
+
+    async def find_gateways(self, tenant_id: TenantId, groups: Sequence[str]) -> Sequence[DeviceId]:
+        if not groups:
+            return ()
+        try:
+            rows = self._execute(_FIND_GATEWAYS, (tenant_id, list_text(groups), GATEWAYS_MAX)).fetchall()
+        except UnicodeEncodeError:
+            return ()
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+        return [DeviceId(device_id) for (device_id,) in rows]
+
     async def find_device(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         return self.find_device_now(tenant_id, device_id)
 
@@ -92,6 +134,9 @@ class SqliteConnectPath:
 
     def provision(self, order: ProvisioningOrder) -> asyncio.Future[KnownDevice]:
         return self._writer.provision(order)
+
+    def provision_edge(self, order: EdgeOrder) -> asyncio.Future[Device]:
+        return self._writer.provision_edge(order)
 
     def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
         return self._writer.mark_notified(tenant_id, device_id)

@@ -14,7 +14,8 @@ from typing import Any
 
 from kernel.errors import Refused
 from kernel.ids import DeviceId, TenantId
-from registry.model import KnownDevice, ProvisioningOrder
+from registry.model import Device, EdgeOrder, KnownDevice, ProvisioningOrder
+from storage.edge_devices import Behind, EdgeDevice, decide_edge
 from storage.provisioning import IDS_PER_ORDER, PROVISIONED, OnRecord, Provisioned, decide, make_ids
 from storage.rows import DEVICE_COLUMNS, Row, bare_secret_text, device_of, list_text, micros, texts_text
 from tenant.audit import AuditRow
@@ -25,7 +26,7 @@ ROWS_PER_STATEMENT_MAX = 256  # more: one for each power of two
 # Only what is not as an ordinary stranger's order expects it: nobody on record, free id, permission given.
 # CROSS JOIN and LEFT JOIN keep the orders outermost, so that every other table is asked by its primary key.
 _EXCEPTIONS = f"""
-SELECT o.column1, c.enabled, c.ext, x.device_id IS NOT NULL, a.may_auto_provision AND t.enabled,
+SELECT o.column1, c.enabled, c.ext, x.device_id IS NOT NULL, a.may_auto_provision AND t.enabled IS NOT FALSE,
        {", ".join("d." + name for name in DEVICE_COLUMNS)}
 FROM (VALUES {{rows}}) AS o
 LEFT JOIN credentials AS c ON c.tenant_id = o.column2 AND c.type = 'x509-cert' AND c.auth_id = o.column3
@@ -33,7 +34,8 @@ LEFT JOIN devices AS d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_i
 LEFT JOIN devices AS x ON x.tenant_id = o.column2 AND x.device_id = o.column4
 LEFT JOIN tenants AS t ON t.tenant_id = o.column2
 LEFT JOIN trust_anchors AS a ON a.tenant_id = o.column2 AND a.anchor_id = o.column5
-WHERE c.auth_id IS NOT NULL OR x.device_id IS NOT NULL OR (a.may_auto_provision AND t.enabled) IS NOT TRUE
+WHERE c.auth_id IS NOT NULL OR x.device_id IS NOT NULL
+   OR (a.may_auto_provision AND t.enabled IS NOT FALSE) IS NOT TRUE
 """
 _DEVICE_COUNT = "SELECT devices FROM device_counts WHERE tenant_id = ?"
 _ADD_TO_COUNT = """
@@ -48,6 +50,12 @@ SELECT column1, column2, 1, column3, column4, column5, 1, 0, column6 FROM (VALUE
 _INSERT_CREDENTIALS = """
 INSERT INTO credentials (tenant_id, type, auth_id, device_id, enabled, comment, secrets)
 SELECT column1, 'x509-cert', column2, column3, 1, column4, column5 FROM (VALUES {rows})
+"""
+_DEVICE = f"SELECT {', '.join(DEVICE_COLUMNS)} FROM devices WHERE tenant_id = ? AND device_id = ?"
+_TENANT_USABLE = "SELECT enabled IS NOT FALSE FROM tenants WHERE tenant_id = ?"
+_INSERT_EDGE_DEVICE = """
+INSERT INTO devices (tenant_id, device_id, enabled, via, via_groups, created, auto_provisioned, notification_sent,
+version, provisioned_gateway) VALUES (?, ?, 1, ?, ?, ?, 1, 0, ?, ?)
 """
 _INSERT_AUDIT = "INSERT INTO audit (moment, what, tenant_id, device_id, code, facts) VALUES {rows}"
 _PRUNE_REFUSALS = "DELETE FROM audit WHERE what = 'device.refused' AND position <= ?"
@@ -88,6 +96,35 @@ class GroupStatements:
         if written:
             self._write(written)
         return outcomes
+
+    def provision_edge(self, order: EdgeOrder) -> Device | Refused:
+        """What became of an order for a device behind a gateway: one at a time, they are rare."""
+        tenant_id = order.tenant_id
+        tenant = self._execute(_TENANT_USABLE, (tenant_id,)).fetchone()
+        count = self._execute(_DEVICE_COUNT, (tenant_id,)).fetchone()
+        behind = Behind(
+            device=self._find(tenant_id, order.device_id),
+            gateway=self._find(tenant_id, order.gateway_id),
+            is_tenant_usable=tenant is not None and bool(tenant[0]),
+            devices=0 if count is None else count[0],
+        )
+        decided = decide_edge(order, behind, next(make_ids(1)))
+        if not isinstance(decided, EdgeDevice):
+            return decided
+        device, row = decided.device, decided.audit
+        created = micros(order.moment)
+        via, groups = list_text(device.via), list_text(device.via_groups)
+        self._execute(
+            _INSERT_EDGE_DEVICE,
+            (tenant_id, device.device_id, via, groups, created, device.version, order.gateway_id),
+        )
+        self._execute(_ADD_TO_COUNT, (tenant_id, 1))
+        self._audit_rows.append((created, row.what, tenant_id, device.device_id, None, texts_text(row.facts)))
+        return device
+
+    def _find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+        row = self._execute(_DEVICE, (tenant_id, device_id)).fetchone()
+        return None if row is None else device_of(row)
 
     def mark_notified(self, marks: Sequence[tuple[TenantId, DeviceId]], moment: datetime) -> None:
         now, ids = micros(moment), make_ids(len(marks))

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Any
 
 from conf.storage import StorageSettings
 from kernel.clock import Clock
@@ -24,7 +25,7 @@ from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
-from registry.model import KnownDevice, ProvisioningOrder
+from registry.model import Device, EdgeOrder, KnownDevice, ProvisioningOrder
 from storage.connect_path.sqlite_group import GroupStatements
 from storage.database import Database
 from storage.errors import NameUnstorable
@@ -40,15 +41,16 @@ CLOSE_GRACE_S = 5.0
 OVERFLOWED = "audit.overflowed"
 
 Mark = tuple[TenantId, DeviceId]
-Outcome = KnownDevice | TuhonoError
+Order = ProvisioningOrder | EdgeOrder
+Outcome = KnownDevice | Device | TuhonoError
 
 
 @dataclass(slots=True, eq=False)
 class Group:
     """What one transaction takes, who waits for it (the event loop's own), and what became of it once it is written."""
 
-    orders: list[ProvisioningOrder] = field(default_factory=list)
-    ordering: list[asyncio.Future[KnownDevice]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    ordering: list[asyncio.Future[Any]] = field(default_factory=list)  # KnownDevice or Device, as was ordered
     outcomes: Sequence[Outcome] = ()
     marks: list[Mark] = field(default_factory=list)
     marking: list[asyncio.Future[None]] = field(default_factory=list)
@@ -147,7 +149,7 @@ class WriterThread:
         return taken
 
     def _write(
-        self, orders: Sequence[ProvisioningOrder], marks: Sequence[Mark], audits: list[AuditRow]
+        self, orders: Sequence[Order], marks: Sequence[Mark], audits: list[AuditRow]
     ) -> tuple[Sequence[Outcome], Sequence[TuhonoError | None]]:
         """Commit the group; where one of it is at fault, each alone."""
         try:
@@ -169,7 +171,7 @@ class WriterThread:
             return [_named(fault) for _ in orders], [_named(fault) for _ in marks]
 
     def _write_apart(
-        self, orders: Sequence[ProvisioningOrder], marks: Sequence[Mark], audits: Sequence[AuditRow]
+        self, orders: Sequence[Order], marks: Sequence[Mark], audits: Sequence[AuditRow]
     ) -> tuple[Sequence[Outcome], Sequence[TuhonoError | None]]:
         outcomes = [self._write([order], (), [])[0][0] for order in orders]
         faults = [self._write((), [mark], [])[1][0] for mark in marks]
@@ -177,9 +179,7 @@ class WriterThread:
             self._write((), (), [row])
         return outcomes, faults
 
-    def _commit(
-        self, orders: Sequence[ProvisioningOrder], marks: Sequence[Mark], audits: list[AuditRow]
-    ) -> Sequence[Outcome]:
+    def _commit(self, orders: Sequence[Order], marks: Sequence[Mark], audits: list[AuditRow]) -> Sequence[Outcome]:
         lost = self._lost - self._lost_told
         if not (lost or orders or marks or audits):
             return ()
@@ -189,7 +189,7 @@ class WriterThread:
         statements = GroupStatements(connection, audit_rows_max=self._audit_rows_max)
         outcomes: Sequence[Outcome] = ()
         if orders:
-            outcomes = statements.provision(orders)
+            outcomes = _provisioned(statements, orders)
         if marks:
             statements.mark_notified(list(dict.fromkeys(marks)), self._clock.now())
         rows = audits
@@ -221,6 +221,18 @@ class WriterThread:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _provisioned(statements: GroupStatements, orders: Sequence[Order]) -> Sequence[Outcome]:
+    """In their sequence; those behind gateways after the others."""
+    strangers = [order for order in orders if isinstance(order, ProvisioningOrder)]
+    outcomes: Sequence[Outcome] = statements.provision(strangers) if strangers else ()
+    if len(strangers) == len(orders):
+        return outcomes
+    written = iter(outcomes)
+    return [
+        next(written) if isinstance(order, ProvisioningOrder) else statements.provision_edge(order) for order in orders
+    ]
 
 
 def _is_of_the_database(fault: Exception) -> bool:

@@ -8,6 +8,7 @@ loop is busy: in a storm a commit then serves several, and a device that comes a
 
 import asyncio
 import logging
+from typing import Any
 
 from conf.storage import StorageSettings
 from kernel.clock import Clock
@@ -15,8 +16,8 @@ from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
-from registry.model import KnownDevice, ProvisioningOrder
-from storage.connect_path.sqlite_thread import Group, WriterThread
+from registry.model import Device, EdgeOrder, KnownDevice, ProvisioningOrder
+from storage.connect_path.sqlite_thread import Group, Order, WriterThread
 from storage.database import Database
 from tenant.audit import AuditRow
 
@@ -49,15 +50,24 @@ class SqliteWriter:
     def provision(self, order: ProvisioningOrder) -> asyncio.Future[KnownDevice]:
         """Fails with StorageUnavailable when too much is waiting."""
         future: asyncio.Future[KnownDevice] = asyncio.get_running_loop().create_future()
+        self._take(order, future)
+        return future
+
+    def provision_edge(self, order: EdgeOrder) -> asyncio.Future[Device]:
+        """The same for a device behind a gateway."""
+        future: asyncio.Future[Device] = asyncio.get_running_loop().create_future()
+        self._take(order, future)
+        return future
+
+    def _take(self, order: Order, future: asyncio.Future[Any]) -> None:
         refusal = self._refusal()
         if refusal is not None:
             future.set_exception(refusal)
-            return future
+            return
         group = self._filling
         group.orders.append(order)
         group.ordering.append(future)
         self._added(len(group.orders))
-        return future
 
     def mark_notified(self, tenant_id: TenantId, device_id: DeviceId) -> asyncio.Future[None]:
         """Fails with StorageUnavailable when too much is waiting."""
