@@ -33,7 +33,7 @@ ARGON2_MEMORY_MAX_KIB: Final = 65_536
 ARGON2_PASSES_MAX: Final = 4
 ARGON2_LANES_MAX: Final = 8
 
-_BCRYPT_HASH = re.compile(r"\$2a\$(\d{2})\$[./0-9A-Za-z]{53}")
+_BCRYPT_HASH = re.compile(r"\$2a\$([0-9]{2})\$[./0-9A-Za-z]{53}")
 _DIGESTS: Final[Mapping[str, Callable[..., Any]]] = {SHA_256: sha256, SHA_512: sha512}
 # Of the choices OWASP names for argon2id, the one with the least memory: many devices may come at once.
 _ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
