@@ -97,3 +97,15 @@ class PointerUnsearchable(Malformed):
 
     code = "pointer-unsearchable"
     told = "member cannot be searched"
+
+
+class SearchInvalid(Malformed):
+    """A parameter of a search breaks its rule; the message names both."""
+
+    code = "search-invalid"
+
+
+class NothingFound(NotFound):
+    """Nothing matches what was searched for (hono-registry 1.5)."""
+
+    code = "nothing-found"
