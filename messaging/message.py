@@ -18,6 +18,7 @@ class MessageKind(StrEnum):  # of strings: a plain Enum hashes in Python, and th
     TELEMETRY = "telemetry"
     EVENT = "event"
     COMMAND_RESPONSE = "command_response"
+    NOTIFICATION = "notification"  # a change of the registry (messaging/notification.py)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

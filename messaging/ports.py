@@ -6,6 +6,7 @@ from typing import Protocol
 from kernel.errors import Unavailable
 from kernel.ids import TenantId
 from messaging.message import Bundle, KeptMessage
+from messaging.notification import News
 
 Kept = Callable[[Unavailable | None], None]
 
@@ -20,6 +21,17 @@ class Northbound(Protocol):
     """
 
     def submit(self, bundle: Bundle, kept: Kept) -> None: ...
+
+
+class NotificationSink(Protocol):
+    """Where changes of the registry are told. `publish` never blocks.
+
+    `kept` is called once, on the event loop, never before `publish` has returned: with None when the engine holds all
+    of it durably and in this order, else with the reason why it holds none, or no more than it began with. Whoever is
+    told so publishes the same again.
+    """
+
+    def publish(self, news: Sequence[News], kept: Kept) -> None: ...
 
 
 class MessageLog(Protocol):

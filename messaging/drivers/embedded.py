@@ -12,6 +12,7 @@ that is alone is committed at once.
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,11 @@ from kernel.clock import Clock
 from kernel.errors import Unavailable
 from kernel.log import fields
 from messaging.delivery import call_kept
-from messaging.drivers.embedded_records import Form, form_of
+from messaging.drivers.embedded_records import Form, bytes_of, form_of
 from messaging.drivers.embedded_writer import Batch, LogWriter
 from messaging.errors import NorthboundUnavailable
 from messaging.message import Bundle, Envelope
+from messaging.notification import News, bundled
 from messaging.ports import Kept
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,23 @@ class EmbeddedNorthbound:
                 self._refuse(kept, "backlog is full" if self._closed is None else "the engine is closed")
         else:
             self._refuse(kept, "the message cannot be written")
+        if len(filling.callbacks) >= self._act_at:
+            self._plan()
+
+    def publish(self, news: Sequence[News], kept: Kept) -> None:
+        """As the port promises: all of it is in one commit. What cannot be written is left out, and said in the log."""
+        filling = self._filling
+        bundles = [bundle for bundle in bundled(news) if (bundle.envelope.form or self._form(bundle.envelope))]
+        messages = filling.messages + sum([len(bundle.payloads) for bundle in bundles])
+        size = filling.size + sum([bytes_of(bundle) for bundle in bundles])
+        has_room = (messages <= self._room_messages and size <= self._room_bytes) or self.pending == 0
+        if has_room and self._closed is None:
+            filling.messages = messages
+            filling.size = size
+            filling.bundles += bundles
+            filling.callbacks.append(kept)
+        else:
+            self._refuse(kept, "backlog is full" if self._closed is None else "the engine is closed")
         if len(filling.callbacks) >= self._act_at:
             self._plan()
 

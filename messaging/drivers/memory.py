@@ -16,6 +16,7 @@ from kernel.ids import TenantId
 from messaging.delivery import call_kept
 from messaging.errors import NorthboundUnavailable
 from messaging.message import Bundle, DeviceMessage, KeptMessage
+from messaging.notification import News, bundled
 from messaging.ports import Kept
 
 
@@ -64,15 +65,15 @@ class MemoryLog:
 
 
 class _Waiting(NamedTuple):
-    """A bundle not settled yet, and why it will be refused, if it will."""
+    """Bundles submitted together and not settled yet, and why they will be refused, if they will."""
 
-    bundle: Bundle
+    bundles: Sequence[Bundle]
     kept: Kept
     reason: Unavailable | None
 
 
 class MemoryNorthbound:
-    """Northbound over a `MemoryLog`, on the running event loop; needs neither start nor close."""
+    """Northbound and NotificationSink over a `MemoryLog`, on the running event loop; needs neither start nor close."""
 
     def __init__(self, *, clock: Clock, pending_max_messages: int = 20_000) -> None:
         self.log = MemoryLog(clock=clock)
@@ -107,14 +108,21 @@ class MemoryNorthbound:
         self._failures.extend([reason or NorthboundUnavailable("writing failed")] * count)
 
     def submit(self, bundle: Bundle, kept: Kept) -> None:
+        self._submit([bundle], kept)
+
+    def publish(self, news: Sequence[News], kept: Kept) -> None:
+        self._submit(list(bundled(news)), kept)
+
+    def _submit(self, bundles: Sequence[Bundle], kept: Kept) -> None:
         reason: Unavailable | None = None
-        if self._pending and self._pending + len(bundle.payloads) > self._pending_max_messages:
+        messages = sum(len(bundle.payloads) for bundle in bundles)
+        if self._pending and self._pending + messages > self._pending_max_messages:
             reason = NorthboundUnavailable("backlog is full")
         elif self._failures:
             reason = self._failures.popleft()
         if reason is None:
-            self._pending += len(bundle.payloads)
-        self._waiting.append(_Waiting(bundle, kept, reason))
+            self._pending += messages
+        self._waiting.append(_Waiting(bundles, kept, reason))
         if not self._is_held:
             asyncio.get_running_loop().call_soon(self._settle, 1)
 
@@ -122,7 +130,8 @@ class MemoryNorthbound:
         for _ in range(min(count, len(self._waiting))):
             waiting = self._waiting.popleft()
             if waiting.reason is None:
-                self._pending -= len(waiting.bundle.payloads)
-                for message in waiting.bundle.messages():
-                    self.log.append(message)
+                for bundle in waiting.bundles:
+                    self._pending -= len(bundle.payloads)
+                    for message in bundle.messages():
+                        self.log.append(message)
             call_kept(waiting.kept, waiting.reason)
