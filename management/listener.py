@@ -1,8 +1,8 @@
 """A TCP listener for aiohttp's request handlers that bounds what strangers may hold.
 
 aiohttp's own sites accept any number of connections and wait for a request for ever. Here connections,
-handshakes and lifetimes have limits; when all places are taken the oldest connection makes room, so a probe
-still gets its answer while somebody holds connections open.
+handshakes and lifetimes have limits; when all places are taken the oldest connection makes room, a stranger's before
+that of somebody proven, so a probe still gets its answer while somebody holds connections open.
 """
 
 import asyncio
@@ -12,21 +12,21 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from aiohttp import web
-
 from kernel.log import fields
+from management.conversation import Conversation
 from management.errors import ManagementPortUnavailable
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX = 128
 HANDSHAKE_MAX_S = 10.0
-LIFE_MAX_S = 120.0  # from the handshake to the last answer; whoever needs longer connects again
+LIFE_MAX_S = 120.0  # a stranger's, from the handshake to the last answer
+PROVEN_LIFE_MAX_S = 3600.0  # of a peer that proved who it is; whoever needs longer connects again
 GOODBYE_MAX_S = 5.0  # for the answer under way when that time is over
 ACCEPT_RETRY_S = 0.1  # after the system refused to accept, out of descriptors for one
 _BACKLOG = 1024  # a burst of strangers must not make a probe wait for its SYN to be repeated
 
-MakeHandler = Callable[[], "web.RequestHandler"]
+MakeHandler = Callable[[], Conversation]
 MakeContext = Callable[[], ssl.SSLContext | None]
 
 
@@ -47,6 +47,7 @@ class BoundedListener:
         connections_max: int = CONNECTIONS_MAX,
         handshake_max_s: float = HANDSHAKE_MAX_S,
         life_max_s: float = LIFE_MAX_S,
+        proven_life_max_s: float = PROVEN_LIFE_MAX_S,
         goodbye_max_s: float = GOODBYE_MAX_S,
     ) -> None:
         self._host = host
@@ -56,10 +57,11 @@ class BoundedListener:
         self._connections_max = connections_max
         self._handshake_max_s = handshake_max_s
         self._life_max_s = life_max_s
+        self._proven_life_max_s = proven_life_max_s
         self._goodbye_max_s = goodbye_max_s
         self._socket: socket.socket | None = None
         self._run: asyncio.Task[None] | None = None
-        self._connections: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._connections: dict[asyncio.Task[None], Conversation] = {}  # oldest first
 
     @property
     def port(self) -> int:
@@ -103,26 +105,29 @@ class BoundedListener:
                     await asyncio.sleep(ACCEPT_RETRY_S)
                     continue
                 if len(self._connections) >= self._connections_max:
-                    oldest = next(iter(self._connections))
-                    del self._connections[oldest]
-                    oldest.cancel()
-                task = group.create_task(self._serve(accepted))
-                self._connections[task] = None
+                    self._make_room()
+                handler = self._handler()
+                task = group.create_task(self._serve(accepted, handler))
+                self._connections[task] = handler
                 task.add_done_callback(lambda done: self._connections.pop(done, None))
                 await asyncio.sleep(0)  # it starts, and from here on closes its socket whatever happens
 
-    async def _serve(self, accepted: socket.socket) -> None:
-        handler = self._handler()
+    def _make_room(self) -> None:
+        strangers = (task for task, handler in self._connections.items() if not handler.is_proven)
+        oldest = next(strangers, None) or next(iter(self._connections))
+        del self._connections[oldest]
+        oldest.cancel()
+
+    async def _serve(self, accepted: socket.socket, handler: Conversation) -> None:
         connection = _Connection(handler)
         try:
             await self._connect(accepted, connection)
-            try:
-                async with asyncio.timeout(self._life_max_s):
-                    await connection.lost.wait()
-            except TimeoutError:
-                handler.close()
-                async with asyncio.timeout(self._goodbye_max_s):
-                    await connection.lost.wait()
+            if await connection.is_lost_within(self._life_max_s):
+                return
+            if handler.is_proven and await connection.is_lost_within(self._proven_life_max_s - self._life_max_s):
+                return
+            handler.close()
+            await connection.is_lost_within(self._goodbye_max_s)
         except OSError as fault:  # the peer's own affair: no TLS, reset, too slow
             log.debug("management.connection-failed", extra=fields(reason=str(fault)))
         except Exception:
@@ -145,10 +150,19 @@ class BoundedListener:
 class _Connection(asyncio.Protocol):
     """Passes everything on to the handler, and tells when the connection is gone."""
 
-    def __init__(self, handler: "web.RequestHandler") -> None:
+    def __init__(self, handler: Conversation) -> None:
         self._handler = handler
         self._transport: asyncio.Transport | None = None
-        self.lost = asyncio.Event()
+        self._lost = asyncio.Event()
+
+    async def is_lost_within(self, seconds: float) -> bool:
+        """Wait until the connection is gone; False where it is still there after that time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._lost.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -172,4 +186,4 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._handler.connection_lost(exc)
-        self.lost.set()
+        self._lost.set()

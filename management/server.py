@@ -1,35 +1,38 @@
-"""The management listener: health and metrics over HTTPS, and over plain HTTP where a port is set for that.
+"""The management listener: the registry API, health and metrics over HTTPS, and over plain HTTP where that is set.
 
-Owns the routes and the form of every answer. It needs no credentials and shows no secret: names of tenants
-are the most it tells, in the labels of metrics.
+Owns what is served outside of the API, and who may read the metrics: they show no secret, but names of tenants.
+Health needs no credentials and names nothing.
 """
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from aiohttp import web
 
 from conf.management import ManagementSettings
+from kernel.errors import TuhonoError
+from kernel.exchange import Need, Reply
 from kernel.meters import Meters
+from management.answers import response_of
+from management.api import ManagementApi
+from management.conversation import Conversations
+from management.errors import MethodUnknown, PathUnknown
 from management.health import Health, HealthChecks
 from management.listener import BoundedListener
 from management.metrics import CONTENT_TYPE, Exposition
-from management.request_log import RequestLog
 from management.tls import server_context
 
-LINE_MAX_BYTES = 4096  # request line, and each header
-HEADERS_MAX = 64
-BODY_MAX_BYTES = 65_536
-IDLE_MAX_S = 30.0
+IDLE_MAX_S = 60.0  # hono-registry 1.1.1
 ANSWER_MAX_S = 2.0  # for answers under way when the listener closes
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OWN = frozenset({"/liveness", "/readiness", "/metrics", "/prometheus"})
+OWN_METHODS = ("GET", "HEAD")
 
 
 class ManagementServer:
-    """Serves `/liveness`, `/readiness`, `/metrics` and `/prometheus`, and nothing else."""
+    """Serves `/liveness`, `/readiness`, `/metrics`, `/prometheus`, and what the API has routes for."""
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class ManagementServer:
         settings: ManagementSettings,
         certificate_file: Path,
         key_file: Path,
+        api: ManagementApi,
         meters: Meters,
         health: HealthChecks,
         component_name: str = "tuhono",
@@ -44,11 +48,12 @@ class ManagementServer:
         self._settings = settings
         self._certificate_file = certificate_file
         self._key_file = key_file
+        self._api = api
         self._health = health
         self._exposition = Exposition(meters=meters, component_name=component_name)
         self._rendering = asyncio.Lock()  # one page at a time, however many ask
         self._context: ssl.SSLContext | None = None
-        self._runner: web.AppRunner | None = None
+        self._servers: list[Conversations] = []
         self._secure: BoundedListener | None = None
         self._insecure: BoundedListener | None = None
 
@@ -66,23 +71,11 @@ class ManagementServer:
     async def start(self) -> None:
         """Listen. Raises ManagementCertificateUnusable or ManagementPortUnavailable, and then holds nothing."""
         self.reload_certificate()
-        runner = web.AppRunner(
-            self._application(),
-            handle_signals=False,
-            access_log=None,
-            logger=RequestLog(),
-            keepalive_timeout=IDLE_MAX_S,
-            shutdown_timeout=ANSWER_MAX_S,
-            max_line_size=LINE_MAX_BYTES,
-            max_field_size=LINE_MAX_BYTES,
-            max_headers=HEADERS_MAX,
-        )
-        self._runner = runner
-        await runner.setup()
         try:
-            self._secure = await self._listen(runner, self._settings.port, lambda: self._context)
+            self._secure = await self._listen(self._settings.port, lambda: self._context, with_api=True)
             if self._settings.insecure_port is not None:
-                self._insecure = await self._listen(runner, self._settings.insecure_port, lambda: None)
+                with_api = self._settings.insecure_api
+                self._insecure = await self._listen(self._settings.insecure_port, lambda: None, with_api=with_api)
         except BaseException:
             await self.close()
             raise
@@ -96,59 +89,72 @@ class ManagementServer:
 
     async def close(self) -> None:
         """Let answers under way finish, within ANSWER_MAX_S, then close. Safe to repeat."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.pre_shutdown()
+        await asyncio.gather(*(server.shutdown(ANSWER_MAX_S) for server in servers))
         for listener in (self._secure, self._insecure):
             if listener is not None:
                 await listener.close()
+        self._api.close()
 
     async def _listen(
-        self, runner: web.AppRunner, port: int, context: Callable[[], ssl.SSLContext | None]
+        self, port: int, context: Callable[[], ssl.SSLContext | None], *, with_api: bool
     ) -> BoundedListener:
-        server = runner.server
-        assert server is not None
-        listener = BoundedListener(host=self._settings.host, port=port, handler=server, context=context)
+        server = Conversations(self._answer if with_api else self._answer_without_api, idle_max_s=IDLE_MAX_S)
+        listener = BoundedListener(
+            host=self._settings.host,
+            port=port,
+            handler=server,
+            context=context,
+            connections_max=self._settings.connections_max,
+        )
         await listener.start()
+        self._servers.append(server)
         return listener
 
-    def _application(self) -> web.Application:
-        application = web.Application(middlewares=[_plain_errors], client_max_size=BODY_MAX_BYTES)
-        application.on_response_prepare.append(_headers)
-        application.router.add_get("/liveness", self._liveness)
-        application.router.add_get("/readiness", self._readiness)
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/prometheus", self._metrics)
-        return application
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._own(request)
+        return await self._api.answer(request) if answer is None else answer
 
-    async def _liveness(self, _: web.Request) -> web.Response:
-        return _answer(self._health.liveness())
+    async def _answer_without_api(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._own(request)
+        return self._api.refusal(request, PathUnknown()) if answer is None else answer
 
-    async def _readiness(self, _: web.Request) -> web.Response:
-        return _answer(self._health.readiness())
+    async def _own(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """The answer to what is no matter of the API; None for anything else."""
+        path, _, _ = request.raw_path.partition("?")
+        if path not in OWN:
+            return None
+        if request.method not in OWN_METHODS:
+            return self._api.refusal(request, MethodUnknown(OWN_METHODS))
+        if path == "/liveness":
+            return _told(self._health.liveness())
+        return _told(self._health.readiness()) if path == "/readiness" else await self._metrics(request)
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._is_open_to(request.remote):
+            try:
+                await self._api.authorize(request, Need.READ)
+            except TuhonoError as error:
+                return self._api.refusal(request, error)
         async with self._rendering:
             page = await asyncio.to_thread(self._exposition.render, self._exposition.snapshot())
-        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+        return response_of(Reply(body=page, content_type=CONTENT_TYPE))
+
+    def _is_open_to(self, remote: str | None) -> bool:
+        open_to = self._settings.metrics_open_to
+        return open_to == "everyone" or (open_to == "loopback" and remote is not None and _is_here(remote))
 
 
-def _answer(health: Health) -> web.Response:
-    return web.json_response(health.document(), status=200 if health.is_up else 503)
-
-
-@web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses, in the form of every other error."""
+def _is_here(remote: str) -> bool:
     try:
-        return await handler(request)
-    except web.HTTPException as refusal:
-        headers = {"Allow": refusal.headers["Allow"]} if "Allow" in refusal.headers else None
-        error = "resource not found" if refusal.status == 404 else refusal.reason.lower()
-        return web.json_response({"error": error}, status=refusal.status, headers=headers)
+        address = ip_address(remote.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
-async def _headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "Tuhono"  # not which version of which library
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+def _told(health: Health) -> web.StreamResponse:
+    return response_of(Reply(status=200 if health.is_up else 503, body=health.document()))

@@ -42,6 +42,7 @@ from registry.refusals import RefusalRecord
 from storage.open import Store
 from tenant.limits import ProvisioningMeter
 from tuhono.domain import LOG_FILE, Domain, build_domain
+from tuhono.operating import build_management
 from tuhono.server_identity import server_identity
 
 Listener = StreamListener | DatagramListener
@@ -152,7 +153,9 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         http=http,
         coap=coap,
         listeners=listeners,
-        management=_management(settings, management_files, meters, health),
+        management=build_management(settings, store, clock, files=management_files, meters=meters, health=health)
+        if settings.management.enabled
+        else None,
         management_files=management_files,
         health=health,
     )
@@ -172,21 +175,6 @@ def _provisioner(
         ),
         settings=settings.registry,
         clock=clock,
-    )
-
-
-def _management(
-    settings: Settings, files: tuple[Path, Path], meters: Meters, health: HealthChecks
-) -> ManagementServer | None:
-    if not settings.management.enabled:
-        return None
-    certificate_file, key_file = files
-    return ManagementServer(
-        settings=settings.management,
-        certificate_file=certificate_file,
-        key_file=key_file,
-        meters=meters,
-        health=health,
     )
 
 

@@ -12,67 +12,20 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from conf.management import ManagementSettings
-from kernel.meters import Meters
-from management import listener as bounds
+from management.conversation import Conversations
 from management.errors import ManagementCertificateUnusable, ManagementPortUnavailable
-from management.health import HealthChecks
 from management.listener import BoundedListener
-from management.server import ManagementServer
-from tests.support.certificates import Issued, Paths, make_ca, make_server
+from tests.support.certificates import Paths, make_ca, make_server
+from tests.support.served import DEADLINE_S, Management, serving
 
-DEADLINE_S = 20.0
-
-
-class Management:
-    """A server with its CA, its meters and its checks."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.ca = make_ca()
-        self.folder = folder
-        self.paths = make_server(self.ca).write(folder, "server")
-        self.meters = Meters()
-        self.health = HealthChecks()
-        wanted = {"port": 0, "insecure_port": 0} | settings
-        self.server = ManagementServer(
-            settings=ManagementSettings(**wanted),
-            certificate_file=self.paths.certificate,
-            key_file=self.paths.key,
-            meters=self.meters,
-            health=self.health,
-        )
-
-    @property
-    def trust(self) -> ssl.SSLContext:
-        return trusting(self.ca)
-
-    async def get(self, path: str, **options: Any) -> tuple[int, str, dict[str, str]]:
-        async with aiohttp.ClientSession() as session:
-            url = f"https://localhost:{self.server.port}{path}"
-            async with session.request(options.pop("method", "GET"), url, ssl=self.trust, **options) as answer:
-                return answer.status, await answer.text(), dict(answer.headers)
-
-
-def trusting(ca: Issued) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=ca.pem.decode())
-
-
-@asynccontextmanager
-async def serving(folder: Path, **settings: Any) -> AsyncIterator[Management]:
-    management = Management(folder, **settings)
-    await management.server.start()
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            yield management
-    finally:
-        await management.server.close()
+CONNECTIONS_MAX = 40
 
 
 async def test_health_is_told_over_https(tmp_path: Path) -> None:
     async with serving(tmp_path) as management:
         reason: list[str | None] = [None]
         management.health.add_readiness("registry", lambda: reason[0])
-        assert (await management.get("/liveness"))[:2] == (200, '{"status": "UP", "checks": []}')
+        assert (await management.get("/liveness"))[:2] == (200, '{"status":"UP","checks":[]}')
         assert (await management.get("/readiness"))[0] == 200
         reason[0] = "storage-unavailable"
         status, text, _ = await management.get("/readiness")
@@ -101,7 +54,7 @@ async def test_nothing_else_is_served(tmp_path: Path, method: str, path: str, st
     async with serving(tmp_path) as management:
         found, text, headers = await management.get(path, method=method)
         assert found == status
-        assert text.startswith('{"error": ')
+        assert text.startswith('{"error":')
         assert headers["Server"] == "Tuhono"
 
 
@@ -116,8 +69,8 @@ async def test_plain_http_is_closed_unless_its_port_is_set(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /liveness HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 10_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /liveness HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
         b"GET /liveness HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 1000 + b"\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\0" * 1000,
@@ -170,10 +123,9 @@ async def test_an_address_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 
 
 async def test_connections_that_send_nothing_keep_no_probe_out(tmp_path: Path) -> None:
-    async with serving(tmp_path) as management:
+    async with serving(tmp_path, connections_max=CONNECTIONS_MAX) as management:
         silent = [
-            await asyncio.open_connection("127.0.0.1", management.server.port)
-            for _ in range(bounds.CONNECTIONS_MAX + 50)
+            await asyncio.open_connection("127.0.0.1", management.server.port) for _ in range(CONNECTIONS_MAX + 50)
         ]
         assert (await management.get("/liveness"))[0] == 200
         assert await silent[0][0].read() == b""  # the oldest made room
@@ -187,7 +139,7 @@ async def _hello(_: web.BaseRequest) -> web.StreamResponse:
 
 @asynccontextmanager
 async def listening(**limits: Any) -> AsyncIterator[BoundedListener]:
-    server = web.Server(_hello, access_log=None)
+    server = Conversations(_hello, idle_max_s=60)
     listener = BoundedListener(host="127.0.0.1", port=0, handler=server, **{"context": lambda: None, **limits})
     await listener.start()
     try:

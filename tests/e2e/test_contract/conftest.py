@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.management import ManagementClient, operator_of
 
 AS_HONO: dict[str, dict[str, Any]] = {"mqtt": {"take_over": False}, "registry": {"notification_retry_s": 1.0}}
 
@@ -23,3 +24,10 @@ def open_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGa
     coap = {"authentication_required": False, "insecure_port": 0}
     with running_gateway(tmp_path_factory.mktemp("open-gateway"), coap=coap) as started:
         yield started
+
+
+@pytest.fixture
+def registry(gateway: RunningGateway) -> Iterator[ManagementClient]:
+    """An operator of everything, at the gateway all share: every test takes tenants of its own."""
+    with operator_of(gateway) as client:
+        yield client
