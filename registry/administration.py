@@ -1,32 +1,144 @@
-"""What an operator may do with devices. Blocking, as the repository is."""
+"""What an operator may do with devices and their credentials. Blocking, as the repositories are.
+
+Owns the order of the checks: ids by their patterns, then the tenant, then the thing itself. What has to be judged
+together with what is on record (limits, versions, who holds an auth-id) is the repository's, inside its transaction.
+
+A tenant need not exist for deleting: what it left behind can still be removed.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from kernel.clock import Clock
-from kernel.ids import DeviceId, TenantId
-from registry.errors import DeviceUnknown
-from registry.model import Credential, Device
+from conf.registry import RegistrySettings
+from kernel.ids import DeviceId, IdRule, TenantId, generate_id
+from registry.credentials import AUTH_ID_MAX_CHARS, CredentialUpdate, checked, hashed, merged, shown
+from registry.device_rules import devices_max, require_valid
+from registry.errors import CredentialLimitReached, DeviceIdInvalid, DeviceUnknown
+from registry.model import Credential, CredentialSet, Device, DeviceStatus
+from registry.passwords import HashRules
 from registry.ports import DeviceRepository
+from tenant.audit import Deed
+from tenant.errors import TenantInvalid, TenantUnknown
+from tenant.model import Tenant
+from tenant.ports import TenantRepository
+from tenant.search import Page, Query
 
 PAGE_DEVICES = 500
 
 
-class DeviceAdministration:
-    """Reads, enables, disables and deletes devices."""
+class Premises:
+    """What every operation on a device asks first: whether its ids can be ids, and whether its tenant is there."""
 
-    def __init__(self, *, devices: DeviceRepository, clock: Clock) -> None:
+    def __init__(self, *, tenants: TenantRepository, tenant_ids: IdRule, device_ids: IdRule) -> None:
+        self._tenants = tenants
+        self._tenant_ids = tenant_ids
+        self._device_ids = device_ids
+
+    def tenant_id(self, tenant_id: str) -> TenantId:
+        """Raises TenantInvalid."""
+        if not self._tenant_ids.allows(tenant_id):
+            raise TenantInvalid(f"tenant id {tenant_id[:60]!r} does not match the pattern {self._tenant_ids.pattern!r}")
+        return TenantId(tenant_id)
+
+    def device_id(self, device_id: str) -> DeviceId:
+        """Raises DeviceIdInvalid."""
+        if not self._device_ids.allows(device_id):
+            raise DeviceIdInvalid(
+                f"device id {device_id[:60]!r} does not match the pattern {self._device_ids.pattern!r}"
+            )
+        return DeviceId(device_id)
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Raises TenantUnknown."""
+        tenant = self._tenants.find(TenantId(tenant_id))
+        if tenant is None:
+            raise TenantUnknown(f"there is no tenant {tenant_id[:60]!r}")
+        return tenant
+
+    def tenant_of(self, tenant_id: str, device_id: str) -> Tenant:
+        """The tenant, when both ids can be ids. Raises TenantInvalid, DeviceIdInvalid, TenantUnknown."""
+        checked_tenant_id = self.tenant_id(tenant_id)
+        self.device_id(device_id)
+        return self.tenant(checked_tenant_id)
+
+
+class DeviceAdministration:
+    """Creates, reads, changes, finds and deletes devices."""
+
+    def __init__(
+        self,
+        *,
+        devices: DeviceRepository,
+        tenants: TenantRepository,
+        settings: RegistrySettings,
+        tenant_ids: IdRule,
+    ) -> None:
         self._devices = devices
-        self._clock = clock
+        self._settings = settings
+        self._premises = Premises(tenants=tenants, tenant_ids=tenant_ids, device_ids=_device_ids(settings))
+
+    def create(self, device: Device, deed: Deed, *, credentials: Sequence[Credential] = ()) -> Device:
+        """The device as it is on record, with what else came with it. Status and version are the registry's.
+
+        Raises TenantInvalid, DeviceIdInvalid, DeviceInvalid, TenantUnknown, DeviceExists, DeviceLimitReached,
+        CredentialTaken; then nothing was written.
+        """
+        tenant = self._premises.tenant_of(device.tenant_id, device.device_id)
+        require_valid(device)
+        made = replace(device, status=DeviceStatus(created=deed.moment), version=generate_id())
+        most = devices_max(tenant, self._settings)
+        self._devices.create(made, deed, devices_max=most, credentials=credentials)
+        return made
 
     def get(self, tenant_id: str, device_id: str) -> Device:
-        """Raises DeviceUnknown."""
+        """Raises TenantInvalid, DeviceIdInvalid, TenantUnknown, DeviceUnknown."""
+        self._premises.tenant_of(tenant_id, device_id)
         device = self._devices.find(TenantId(tenant_id), DeviceId(device_id))
         if device is None:
-            raise DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
+            raise device_unknown(tenant_id, device_id)
         return device
 
-    def credentials_of(self, device: Device) -> Sequence[Credential]:
-        return self._devices.credentials_of(device.tenant_id, device.device_id)
+    def replace(self, device: Device, deed: Deed, *, expected_version: str | None = None) -> str:
+        """The new version. Of the status everything but when and by whom it was changed stays as it is.
+
+        Raises TenantInvalid, DeviceIdInvalid, DeviceInvalid, TenantUnknown, DeviceUnknown, VersionMismatch.
+        """
+        self._premises.tenant_of(device.tenant_id, device.device_id)
+        require_valid(device)
+        status = replace(device.status, updated=deed.moment, last_user=deed.actor)
+        changed = replace(device, status=status, version=generate_id())
+        self._devices.replace(changed, deed, expected_version=expected_version)
+        return changed.version
+
+    def set_enabled(self, tenant_id: str, device_id: str, deed: Deed, *, enabled: bool) -> None:
+        """Disabling ends the device's live connections. Raises TenantUnknown, DeviceUnknown."""
+        self._premises.tenant_of(tenant_id, device_id)
+        if not self._devices.set_enabled(TenantId(tenant_id), [DeviceId(device_id)], deed, enabled=enabled):
+            raise device_unknown(tenant_id, device_id)
+
+    def delete(self, tenant_id: str, device_id: str, deed: Deed, *, expected_version: str | None = None) -> None:
+        """With its credentials, ending its live connections; also of a tenant that is gone. A certificate whose CA
+        provisions registers again at its next connection: disable a device to keep it out.
+
+        Raises TenantInvalid, DeviceIdInvalid, DeviceUnknown, VersionMismatch.
+        """
+        self._devices.delete(
+            self._premises.tenant_id(tenant_id),
+            self._premises.device_id(device_id),
+            deed,
+            expected_version=expected_version,
+        )
+
+    def delete_all(self, tenant_id: str, deed: Deed) -> int:
+        """All devices of a tenant with their credentials; how many. There are none of a tenant nobody knows.
+
+        Raises TenantInvalid.
+        """
+        return self._devices.delete_all(self._premises.tenant_id(tenant_id), deed)
+
+    def search(self, tenant_id: str, query: Query) -> Page[Device]:
+        """Raises TenantUnknown, PointerUnsearchable."""
+        return self._devices.search(self._premises.tenant(tenant_id).tenant_id, query)
 
     def all(self, tenant_id: str) -> Iterator[Device]:
         """Every device of the tenant in the order of ids, read a page at a time."""
@@ -35,12 +147,83 @@ class DeviceAdministration:
             yield from page
             after = page[-1].device_id
 
-    def set_enabled(self, tenant_id: str, device_id: str, *, enabled: bool) -> None:
-        """Disabling ends the device's live connections. Raises DeviceUnknown."""
-        self._devices.set_enabled(TenantId(tenant_id), DeviceId(device_id), enabled=enabled, moment=self._clock.now())
 
-    def delete(self, tenant_id: str, device_id: str) -> None:
-        """With its credentials, ending its live connections. A certificate whose CA provisions registers
-        again at its next connection: disable a device to keep it out. Raises DeviceUnknown.
+class CredentialAdministration:
+    """Reads and changes what devices prove themselves with."""
+
+    def __init__(
+        self,
+        *,
+        devices: DeviceRepository,
+        tenants: TenantRepository,
+        settings: RegistrySettings,
+        tenant_ids: IdRule,
+    ) -> None:
+        self._devices = devices
+        self._premises = Premises(tenants=tenants, tenant_ids=tenant_ids, device_ids=_device_ids(settings))
+        self._auth_ids = IdRule(settings.auth_id_pattern, max_chars=AUTH_ID_MAX_CHARS)
+        self._rules = HashRules.of(settings)
+
+    def get(self, tenant_id: str, device_id: str) -> CredentialSet:
+        """Without anything secret. Raises TenantInvalid, DeviceIdInvalid, TenantUnknown, DeviceUnknown."""
+        self._premises.tenant_of(tenant_id, device_id)
+        found = self._on_record(tenant_id, device_id)
+        return replace(found, credentials=tuple(shown(credential) for credential in found.credentials))
+
+    def replace(
+        self,
+        tenant_id: str,
+        device_id: str,
+        updates: Sequence[CredentialUpdate],
+        deed: Deed,
+        *,
+        expected_version: str | None = None,
+    ) -> str:
+        """The new version. What the updates do not name is gone afterwards. Hashes every plain password: that takes
+        tens of milliseconds each.
+
+        Raises TenantInvalid, DeviceIdInvalid, TenantUnknown, CredentialLimitReached, CredentialInvalid, DeviceUnknown,
+        VersionMismatch, CredentialTaken; then nothing was written.
         """
-        self._devices.delete(TenantId(tenant_id), DeviceId(device_id))
+        tenant = self._premises.tenant_of(tenant_id, device_id)
+        valid = self._checked(tenant, updates, deed)
+        self._on_record(tenant_id, device_id)  # before the time for hashing is spent
+        ready = hashed(valid, self._rules)
+        holder = DeviceId(device_id)
+        return self._devices.replace_credentials(
+            tenant.tenant_id,
+            holder,
+            lambda found: merged(ready, found.credentials, tenant_id=tenant.tenant_id, device_id=holder),
+            deed,
+            expected_version=expected_version,
+        )
+
+    def made(
+        self, tenant_id: str, device_id: str, updates: Sequence[CredentialUpdate], deed: Deed
+    ) -> Sequence[Credential]:
+        """What a device yet to be created would have on record, by the same rules; raises the same."""
+        tenant = self._premises.tenant_of(tenant_id, device_id)
+        ready = hashed(self._checked(tenant, updates, deed), self._rules)
+        return merged(ready, (), tenant_id=tenant.tenant_id, device_id=DeviceId(device_id))
+
+    def _checked(self, tenant: Tenant, updates: Sequence[CredentialUpdate], deed: Deed) -> Sequence[CredentialUpdate]:
+        most = tenant.registration_limits.max_credentials_per_device if tenant.registration_limits else -1
+        if -1 < most < len(updates):
+            raise CredentialLimitReached(
+                f"{len(updates)} credentials; tenant {tenant.tenant_id!r} allows a device {most}"
+            )
+        return checked(updates, tenant=tenant, auth_ids=self._auth_ids, rules=self._rules, moment=deed.moment)
+
+    def _on_record(self, tenant_id: str, device_id: str) -> CredentialSet:
+        found = self._devices.find_credentials(TenantId(tenant_id), DeviceId(device_id))
+        if found is None:
+            raise device_unknown(tenant_id, device_id)
+        return found
+
+
+def device_unknown(tenant_id: str, device_id: str) -> DeviceUnknown:
+    return DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
+
+
+def _device_ids(settings: RegistrySettings) -> IdRule:
+    return IdRule(settings.device_id_pattern)

@@ -185,7 +185,7 @@ async def test_a_disabled_device_stays_out_however_many_try_and_nothing_is_made_
     first = await open_mqtt(pair[0], issued)
     async with present(first):
         [device_id] = pair[0].device_ids(tenant)
-        pair[0].devices.set_enabled(tenant, device_id, enabled=False)
+        pair[0].devices.set_enabled(tenant, device_id, pair[0].deed(), enabled=False)
     codes = await connect_at_once(pair, [tls_context(pair[0], issued)] * 100)
     assert codes == {NOT_AUTHORIZED: 100}
     assert pair[0].device_ids(tenant) == [device_id]
@@ -200,7 +200,7 @@ async def test_a_device_deleted_again_and_again_while_it_connects_leaves_at_most
     deleted = 0
     while not storm.done():
         for device_id in await asyncio.to_thread(pair[0].device_ids, tenant):
-            await asyncio.to_thread(pair[0].devices.delete, tenant, device_id)
+            await asyncio.to_thread(pair[0].devices.delete, tenant, device_id, pair[0].deed())
             deleted += 1
     codes = await storm
     assert deleted > 0

@@ -83,7 +83,7 @@ class Scene:
 
     def of_disabled_device(self) -> Issued:
         [device_id] = self.gateway.device_ids(self.tenant)
-        self.gateway.devices.set_enabled(self.tenant, device_id, enabled=False)
+        self.gateway.devices.set_enabled(self.tenant, device_id, self.gateway.deed(), enabled=False)
         return self.ca.issue("CN=good")
 
     def of_disabled_tenant(self) -> Issued:

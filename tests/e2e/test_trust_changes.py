@@ -71,11 +71,11 @@ class Story:
 
     def disable_devices(self) -> None:
         for device_id in self.gateway.device_ids(self.tenant):
-            self.gateway.devices.set_enabled(self.tenant, device_id, enabled=False)
+            self.gateway.devices.set_enabled(self.tenant, device_id, self.gateway.deed(), enabled=False)
 
     def delete_devices(self) -> None:
         for device_id in self.gateway.device_ids(self.tenant):
-            self.gateway.devices.delete(self.tenant, device_id)
+            self.gateway.devices.delete(self.tenant, device_id, self.gateway.deed())
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ async def test_a_device_enabled_again_is_welcome_again(story: Story) -> None:
     first = await open_mqtt(story.gateway, issued)
     async with present(first):
         [device_id] = story.gateway.device_ids(story.tenant)
-        story.gateway.devices.set_enabled(story.tenant, device_id, enabled=False)
+        story.gateway.devices.set_enabled(story.tenant, device_id, story.gateway.deed(), enabled=False)
         await first.until_closed(within_s=CLOSED_WITHIN_S)
-    story.gateway.devices.set_enabled(story.tenant, device_id, enabled=True)
+    story.gateway.devices.set_enabled(story.tenant, device_id, story.gateway.deed(), enabled=True)
     for gateway in story.pair:
         again = await open_mqtt(gateway, issued)
         async with present(again):

@@ -167,9 +167,9 @@ async def test_a_client_that_was_cut_off_comes_back_and_is_recognised(
     device = PahoDevice(site, site.issue(), version)
     try:
         device_id = site.only_device().device_id
-        site.gateway.devices.set_enabled(site.tenant_id, device_id, enabled=False)
+        site.gateway.devices.set_enabled(site.tenant_id, device_id, site.gateway.deed(), enabled=False)
         await until(lambda: not device.paho.is_connected(), within_s=15, every_s=0.01)
-        site.gateway.devices.set_enabled(site.tenant_id, device_id, enabled=True)
+        site.gateway.devices.set_enabled(site.tenant_id, device_id, site.gateway.deed(), enabled=True)
         await until(lambda: device.paho.is_connected(), within_s=15, every_s=0.01)
         device.paho.publish("e", b"back", qos=1).wait_for_publish(10)
     finally:

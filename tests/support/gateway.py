@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kernel.clock import SystemClock
-from kernel.ids import DeviceId, TenantId
+from kernel.ids import DeviceId, IdRule, TenantId
 from messaging.drivers.embedded_reader import EmbeddedLog
 from messaging.message import DeviceMessage
 from registry.administration import DeviceAdministration
 from registry.model import Device
 from storage.open import Store
 from tenant.administration import AnchorChoices, TenantAdministration
-from tenant.audit import AuditRow
+from tenant.audit import AuditRow, Deed
 from tenant.errors import TenantExists
 from tenant.model import TrustAnchor
 from tests.support.certificates import Issued, Paths
@@ -150,6 +150,10 @@ class RunningGateway:
         lines = self.log_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def deed(self) -> Deed:
+        """A change by whoever runs the tests."""
+        return Deed(actor="local:tests", moment=SystemClock().now())
+
     def stop(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = 20.0) -> int:
         """End the process and return its status."""
         self.process.send_signal(number)
@@ -189,7 +193,12 @@ def running_gateway(folder: Path, **sections: Mapping[str, Any]) -> Iterator[Run
         ports=ports,
         store=store,
         tenants=TenantAdministration(tenants=store.tenants, settings=settings.tenant, clock=clock),
-        devices=DeviceAdministration(devices=store.devices, clock=clock),
+        devices=DeviceAdministration(
+            devices=store.devices,
+            tenants=store.tenants,
+            settings=settings.registry,
+            tenant_ids=IdRule(settings.tenant.id_pattern),
+        ),
     )
     gateway._spawned.append(process)
     try:

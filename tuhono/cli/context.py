@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from tuhono.cli.errors import DataDirectoryMissing
 if TYPE_CHECKING:
     from conf.sections import Settings
     from kernel.clock import Clock
-    from registry.administration import DeviceAdministration
+    from registry.administration import CredentialAdministration, DeviceAdministration
     from storage.open import Store
     from tenant.administration import TenantAdministration
+    from tenant.audit import Deed
 
 ConfigFile = Annotated[
     Path | None,
@@ -49,9 +51,37 @@ class Desk:
 
     @cached_property
     def devices(self) -> DeviceAdministration:
+        from kernel.ids import IdRule
         from registry.administration import DeviceAdministration
 
-        return DeviceAdministration(devices=self.store.devices, clock=self.clock)
+        return DeviceAdministration(
+            devices=self.store.devices,
+            tenants=self.store.tenants,
+            settings=self.settings.registry,
+            tenant_ids=IdRule(self.settings.tenant.id_pattern),
+        )
+
+    @cached_property
+    def credentials(self) -> CredentialAdministration:
+        from kernel.ids import IdRule
+        from registry.administration import CredentialAdministration
+
+        return CredentialAdministration(
+            devices=self.store.devices,
+            tenants=self.store.tenants,
+            settings=self.settings.registry,
+            tenant_ids=IdRule(self.settings.tenant.id_pattern),
+        )
+
+    def deed(self) -> Deed:
+        """Whose wish a change is: that of whoever is at this machine."""
+        from tenant.audit import Deed
+
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):  # as in a container, under a number nobody has a name for
+            user = str(os.getuid())
+        return Deed(actor=f"local:{user}", moment=self.clock.now())
 
 
 def settings_of(config: Path | None, data_dir: Path | None) -> Settings:

@@ -51,7 +51,7 @@ def show(
     with desk(config, data_dir) as at:
         at.tenants.get(tenant)
         found = at.devices.get(tenant, device)
-        credentials = at.devices.credentials_of(found)
+        credentials = at.credentials.get(tenant, device).credentials
     if as_json:
         print_json({**_as_json(found), "credentials": [_credential_json(credential) for credential in credentials]})
         return
@@ -92,7 +92,7 @@ def delete(
         at.tenants.get(tenant)
         at.devices.get(tenant, device)
         require_yes(f"Delete device {device} of tenant {tenant}?", yes=yes, as_json=as_json)
-        at.devices.delete(tenant, device)
+        at.devices.delete(tenant, device, at.deed())
     if as_json:
         print_json({"deleted": device, "tenant": tenant})
     else:
@@ -118,7 +118,7 @@ def disable(
 def _switch(tenant: str, device: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
     with desk(config, data_dir) as at:
         at.tenants.get(tenant)
-        at.devices.set_enabled(tenant, device, enabled=enabled)
+        at.devices.set_enabled(tenant, device, at.deed(), enabled=enabled)
         if as_json:
             print_json(_as_json(at.devices.get(tenant, device)))
     if not as_json:

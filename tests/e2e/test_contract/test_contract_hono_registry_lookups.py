@@ -118,7 +118,7 @@ async def test_hono_registry_184_what_was_deleted_has_no_credentials(site: Site,
     first, second = site.register("first"), site.register("second")
     assert await attempt(protocol, site.gateway, first) == ACCEPTED[protocol]
     assert await attempt(protocol, site.gateway, second) == ACCEPTED[protocol]
-    site.gateway.devices.delete(site.tenant_id, "first")
+    site.gateway.devices.delete(site.tenant_id, "first", site.gateway.deed())
     assert await attempt(protocol, site.gateway, first) == NO_CREDENTIALS[protocol]
     site.gateway.tenants.delete(site.tenant_id)
     assert await attempt(protocol, site.gateway, second) == CHAIN_REFUSED[protocol]

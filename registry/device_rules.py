@@ -1,0 +1,41 @@
+"""What a device may say of itself, whoever writes it down (hono-registry 2.2)."""
+
+import json
+
+from conf.registry import RegistrySettings
+from registry.errors import DeviceInvalid
+from registry.model import Device
+from tenant.model import Tenant
+
+VIA_MAX = 100  # gateways a device names
+GROUPS_MAX = 100  # groups a device is reached through, or a gateway is a member of
+AUTHORITIES_MAX = 16
+DEFAULTS_MAX_BYTES = 4096  # they are put into every message of the device
+
+
+def require_valid(device: Device) -> None:
+    """Raises DeviceInvalid, which names the member and the rule."""
+    for name, reached in (("via", device.via), ("viaGroups", device.via_groups)):
+        if reached and device.member_of:
+            raise DeviceInvalid(f"{name}: must be empty where memberOf is not: a gateway has no gateway")
+    for name, listed, most in (
+        ("via", device.via, VIA_MAX),
+        ("viaGroups", device.via_groups, GROUPS_MAX),
+        ("memberOf", device.member_of, GROUPS_MAX),
+        ("authorities", device.authorities, AUTHORITIES_MAX),
+    ):
+        if len(listed) > most:
+            raise DeviceInvalid(f"{name}: must have at most {most} entries")
+    if len(json.dumps(device.defaults, ensure_ascii=False).encode()) > DEFAULTS_MAX_BYTES:
+        raise DeviceInvalid(f"defaults: must have at most {DEFAULTS_MAX_BYTES} bytes as JSON")
+
+
+def devices_max(tenant: Tenant, settings: RegistrySettings) -> int:
+    """How many devices the tenant may have, -1: no limit (hono-registry 1.6).
+
+    Its own limit goes before the setting. Of the tenant 0 means none at all; of the setting, no limit.
+    """
+    own = tenant.registration_limits.max_devices if tenant.registration_limits is not None else -1
+    if own > -1:
+        return own
+    return settings.devices_per_tenant_max if settings.devices_per_tenant_max > 0 else -1
