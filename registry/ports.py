@@ -7,6 +7,7 @@ from typing import Protocol
 
 from kernel.ids import AuthId, DeviceId, TenantId
 from registry.model import Credential, CredentialSet, Device, EdgeOrder, KnownCredential, KnownDevice, ProvisioningOrder
+from registry.notifications import RecordedPage
 from tenant.audit import AuditRow, Deed
 from tenant.search import Page, Query
 
@@ -192,4 +193,32 @@ class AuditRepository(Protocol):
 
     def first_position_since(self, moment: datetime) -> int:
         """The position just before the first row written at or after the moment."""
+        ...
+
+
+class Publications(Protocol):
+    """What was changed on record, in the order of commits, and how far it has been told.
+
+    One process at a time has the turn to tell. Blocking, but for `may_have_more`; one call at a time. Every method
+    raises StorageUnavailable.
+    """
+
+    def take_turn(self) -> bool:
+        """Whether this process tells, from now until `release` or its end, however that comes. Safe to repeat."""
+        ...
+
+    def release(self) -> None:
+        """Let another process have the turn. Safe to repeat."""
+        ...
+
+    def may_have_more(self) -> bool:
+        """Whether there may be something to read. Costs a few microseconds, and nothing is waited for."""
+        ...
+
+    def read(self, *, limit: int) -> RecordedPage:
+        """What follows the last page that was noted, at most `limit` changes."""
+        ...
+
+    def note(self, page: RecordedPage) -> None:
+        """The page has been told: go on behind it. Only where the machine loses power it may be told again."""
         ...
