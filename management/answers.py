@@ -1,15 +1,24 @@
 """From a Reply to the response that goes out, with the headers that go with every answer."""
 
+import re
+
 import msgspec
 from aiohttp import web
 
 from kernel.exchange import Reply
 
 JSON = "application/json; charset=utf-8"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def spelled(reply: Reply) -> Reply:
-    """The same with its body in bytes. Takes time that grows with the body."""
+    """The same with its body in bytes. Takes time that grows with the body.
+
+    Raises ValueError for a header that would end its line: a defect, which must not become an answer of two.
+    """
+    for name, value in reply.headers.items():
+        if _CONTROL.search(name + value):
+            raise ValueError(f"the header {name!r} holds control characters")
     if reply.body is None or isinstance(reply.body, bytes):
         return reply
     body = msgspec.json.encode(reply.body)

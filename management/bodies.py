@@ -18,10 +18,10 @@ from management.errors import (
 BODY_MAX_S = 30.0
 DEPTH_MAX = 64  # of arrays and objects inside each other
 
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-async def read_body(request: web.BaseRequest, *, max_bytes: int, within_s: float = BODY_MAX_S) -> bytes:
+async def read_body(request: web.BaseRequest, *, max_bytes: int) -> bytes:
     """The body, empty where there is none. Tells a client that waits for it to go on.
 
     Raises BodyTooLarge, BodyTooSlow, BodyBroken or ExpectationUnknown, and then the connection is of no more use.
@@ -31,11 +31,11 @@ async def read_body(request: web.BaseRequest, *, max_bytes: int, within_s: float
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BodyBroken("a body is read as it is: leave Content-Encoding out")
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(BODY_MAX_S):
             await _expect(request)
             return await _read(request, max_bytes)
     except TimeoutError:
-        raise BodyTooSlow(f"the body did not arrive within {within_s:g} s") from None
+        raise BodyTooSlow(f"the body did not arrive within {BODY_MAX_S:g} s") from None
     except web.RequestPayloadError:
         raise BodyBroken("the body breaks the grammar of HTTP") from None
 

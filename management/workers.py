@@ -15,10 +15,15 @@ WAITING_MAX = 256
 class Workers:
     """Runs blocking work apart from the event loop."""
 
-    def __init__(self, *, threads_max: int, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(self, *, threads_max: int, waiting_max: int | None = None) -> None:
         self._threads = ThreadPoolExecutor(threads_max, thread_name_prefix="management")
-        self._held_max = threads_max + waiting_max
+        self._held_max = threads_max + (WAITING_MAX if waiting_max is None else waiting_max)
         self._held: set[Future[Any]] = set()
+
+    @property
+    def held(self) -> int:
+        """How many requests run or wait."""
+        return len(self._held)
 
     async def run(self, work: Callable[[], T]) -> T:
         """What the work returns or raises; it goes on where nobody waits for it any longer. Raises ManagementBusy."""

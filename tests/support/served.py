@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ class Management:
     """A server with its CA, its meters and its checks."""
 
     def __init__(self, folder: Path, routes: Sequence[Route] = (), **settings: Any) -> None:
-        self.ca = make_ca()
+        self.ca, server = _certificates()
         self.folder = folder
-        self.paths = make_server(self.ca).write(folder, "server")
+        self.paths = server.write(folder, "server")
         self.meters = Meters()
         self.health = HealthChecks()
         wanted = ManagementSettings(**({"port": 0, "insecure_port": 0, "insecure_api": True} | settings))
@@ -80,6 +81,12 @@ class Management:
         lines = [f"{method} {target} HTTP/1.1", "Host: x", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in ({**length, **headers}).items()]
         return await self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
+
+
+@cache
+def _certificates() -> tuple[Issued, Issued]:
+    ca = make_ca()
+    return ca, make_server(ca)
 
 
 def trusting(ca: Issued) -> ssl.SSLContext:
