@@ -31,6 +31,20 @@ class RegistrySettings:
         "bcrypt,sha-256,sha-512,argon2id",
         "hash functions, with commas between them, whose hashes may be put on record; empty is any name",
     )
+    password_threads: int = setting(
+        4, "threads that check passwords of devices; each check takes tens of milliseconds", minimum=1, maximum=64
+    )
+    password_checks_max: int = setting(
+        1000,
+        "passwords waiting to be checked at one time; the device of a further one is told to come again",
+        minimum=1,
+    )
+    password_failures_max: int = setting(
+        10, "wrong passwords in a row for one credential; then they are looked at only as fast as below", minimum=1
+    )
+    password_failures_per_minute: float = setting(
+        6.0, "wrong passwords for one credential looked at per minute in the long run", minimum=0.01
+    )
     devices_per_tenant_max: int = setting(
         -1, "devices a tenant may have unless its registration-limits say otherwise; -1 is no limit", minimum=-1
     )

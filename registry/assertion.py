@@ -1,8 +1,9 @@
 """May this device, or this gateway for that device, send? (hono-registry 3.3)
 
 A device's problem is told before a gateway's: a gateway learns nothing of devices it may not act for
-beyond that they cannot be used. Positive answers are remembered until the change feed touches
-device or gateway, so that a gateway's thousandth message costs no query; refusals never are.
+beyond that they cannot be used. An unknown device may be registered by being spoken for (registry/edge_devices.py).
+Positive answers are remembered until the change feed touches device or gateway, so that a gateway's thousandth message
+costs no query; refusals never are, nor is what the event of a new device still waits for.
 """
 
 import logging
@@ -11,8 +12,10 @@ from collections import OrderedDict
 from kernel.errors import Refused
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
+from registry.announcements import Announcer
+from registry.edge_devices import EdgeDevices
 from registry.errors import DeviceDisabled, DeviceUnknown, GatewayNotAuthorized, StorageUnavailable
-from registry.model import Device
+from registry.model import Device, Registration
 from registry.ports import ConnectPath
 from tenant.ports import Change, ChangeFeed, ChangeKind
 
@@ -31,9 +34,13 @@ Concern = tuple[TenantId, DeviceId | None]  # a device, or with None the whole t
 class RegistrationAssertion:
     """Decides per message sent for a device other than the connection's own. Used on the event loop only."""
 
-    def __init__(self, *, store: ConnectPath, feed: ChangeFeed) -> None:
+    def __init__(
+        self, *, store: ConnectPath, feed: ChangeFeed, edge_devices: EdgeDevices, announcer: Announcer
+    ) -> None:
         self._store = store
         self._feed = feed
+        self._edge_devices = edge_devices
+        self._announcer = announcer
         self._remembered: OrderedDict[Question, Device] = OrderedDict()
         self._concerning: dict[Concern, set[Question]] = {}  # what each device, and each tenant, has a part in
         self._changes_seen = 0
@@ -47,19 +54,47 @@ class RegistrationAssertion:
         return self._remembered.get((tenant_id, device_id, gateway_id))
 
     async def assert_registered(
-        self, tenant_id: TenantId, device_id: DeviceId, *, gateway_id: DeviceId | None = None
+        self, tenant_id: TenantId, device_id: DeviceId, *, gateway_id: DeviceId | None = None, remote: str = ""
     ) -> Device:
-        """The device, usable and reachable through the gateway if one is named.
+        """The device, usable and reachable through the gateway if one is named; registered now where it was unknown
+        and the gateway may have that done. Its provisioning event, if any, is kept.
 
-        Raises DeviceUnknown, DeviceDisabled, GatewayNotAuthorized, StorageUnavailable.
+        Raises DeviceUnknown, DeviceDisabled, GatewayNotAuthorized, what EdgeDevices.provision raises,
+        StorageUnavailable, NorthboundUnavailable.
         """
         as_of = self._changes_seen
-        device = _usable(tenant_id, device_id, await self._store.find_device(tenant_id, device_id))
+        device = await self._store.find_device(tenant_id, device_id)
         if gateway_id is not None and gateway_id != device_id:
-            await self._require_gateway(device, gateway_id)
-        if as_of == self._changes_seen:  # else the answer may already be old
+            gateway = await self._store.find_device(tenant_id, gateway_id)
+            if device is None and gateway is not None and gateway.is_enabled and gateway.may_provision:
+                device = await self._edge_devices.provision(tenant_id, device_id, gateway, remote=remote)
+            device = _usable(tenant_id, device_id, device)
+            _require_gateway(device, gateway, gateway_id)
+        else:
+            device = _usable(tenant_id, device_id, device)
+        if device.notification_due:
+            await self._announcer.ensure_announced(device)
+        elif as_of == self._changes_seen:  # else the answer may already be old
             self._remember((tenant_id, device_id, gateway_id), device)
         return device
+
+    async def registration(
+        self, tenant_id: TenantId, device_id: DeviceId, *, gateway_id: DeviceId | None = None
+    ) -> Registration:
+        """The whole answer of hono-registry 3.3: `via` as registered, then the members of the device's groups.
+
+        Raises what `assert_registered` raises. Who is in a group is looked up every time.
+        """
+        device = await self.assert_registered(tenant_id, device_id, gateway_id=gateway_id)
+        members = await self._store.find_gateways(tenant_id, device.via_groups) if device.via_groups else ()
+        return Registration(
+            device_id=device.device_id,
+            via=tuple(dict.fromkeys((*device.via, *members))),
+            defaults=device.defaults,
+            downstream_mapper=device.downstream_mapper,
+            upstream_mapper=device.upstream_mapper,
+            command_endpoint=device.command_endpoint,
+        )
 
     def refusal_behind(self, gateway: DeviceDisabled, tenant_id: TenantId, device_id: DeviceId) -> Refused:
         """What a gateway that is switched off is told of a device it names: the device's own trouble first.
@@ -73,13 +108,6 @@ class RegistrationAssertion:
         except StorageUnavailable as fault:
             log.warning("assertion.device-not-looked-up", extra=fields(code=fault.code, detail=str(fault)))
         return GatewayNotAuthorized(str(gateway))
-
-    async def _require_gateway(self, device: Device, gateway_id: DeviceId) -> None:
-        gateway = await self._store.find_device(device.tenant_id, gateway_id)
-        if gateway is None or not gateway.is_enabled:
-            raise GatewayNotAuthorized(f"gateway {gateway_id!r} of tenant {device.tenant_id!r} is unknown or disabled")
-        if gateway_id not in device.via and set(gateway.member_of).isdisjoint(device.via_groups):
-            raise GatewayNotAuthorized(f"device {device.device_id!r} is not reached through gateway {gateway_id!r}")
 
     def _remember(self, question: Question, device: Device) -> None:
         self._remembered[question] = device
@@ -113,6 +141,14 @@ def _usable(tenant_id: TenantId, device_id: DeviceId, device: Device | None) -> 
     if not device.is_enabled:
         raise DeviceDisabled(f"device {device_id!r} of tenant {tenant_id!r} is disabled")
     return device
+
+
+def _require_gateway(device: Device, gateway: Device | None, gateway_id: DeviceId) -> None:
+    """Raises GatewayNotAuthorized."""
+    if gateway is None or not gateway.is_enabled:
+        raise GatewayNotAuthorized(f"gateway {gateway_id!r} of tenant {device.tenant_id!r} is unknown or disabled")
+    if gateway_id not in device.via and set(gateway.member_of).isdisjoint(device.via_groups):
+        raise GatewayNotAuthorized(f"device {device.device_id!r} is not reached through gateway {gateway_id!r}")
 
 
 def _concerns(question: Question) -> set[Concern]:

@@ -2,40 +2,28 @@
 
 `provision` carries out what registry/plan.py found. Device, registration, credential, audit row and the
 queued event are one transaction of the store; the event is then handed to the message engine, and only
-when that holds it does the connection proceed. An event that could not be kept is sent again: at the
-device's next connection, and by `run` in the background. Consumers may see it twice, and never miss it.
+when that holds it does the connection proceed. An event that could not be kept is registry/announcements' to send.
 """
 
 import asyncio
-import contextlib
 import logging
-from datetime import timedelta
 from functools import partial
 
-from conf.registry import RegistrySettings
 from kernel.clock import Clock
 from kernel.errors import TuhonoError, Unavailable
 from kernel.ids import AuthId, TenantId
-from kernel.log import Event, fields
-from messaging.message import PROVISIONING_NOTIFICATION, Bundle, Envelope, MessageKind
+from kernel.log import Event
 from messaging.ports import Northbound
+from registry.announcements import Announcer
 from registry.device_ids import DeviceIds
-from registry.errors import ProvisioningWithdrawn
-from registry.model import X509_CERT, Device, KnownDevice, ProvisioningOrder
+from registry.model import KnownDevice, ProvisioningOrder
 from registry.plan import ProvisioningPlan
 from registry.ports import ConnectPath
-from tenant.directory import TenantDirectory
 from tenant.limits import ProvisioningMeter
 from tenant.model import TrustAnchor
-from tenant.ttl import event_ttl_ms
 
 log = logging.getLogger(__name__)
 _PROVISIONED = Event(log, "device.provisioned", "tenant_id", "device_id", "anchor_id")
-
-RETRIES_PER_ROUND_MAX = 100  # queued events looked at in one round of `run`
-OTHERS_CHECK_S = 0.05  # between looks whether another process has announced the device it created
-OTHERS_CHECKS_MAX = 20
-OTHERS_PATIENCE = timedelta(seconds=OTHERS_CHECK_S * OTHERS_CHECKS_MAX)
 
 Outcome = tuple[KnownDevice, bool]  # and whether it was created just now
 
@@ -64,17 +52,15 @@ class AutoProvisioner:
         self,
         *,
         store: ConnectPath,
-        tenants: TenantDirectory,
         northbound: Northbound,
+        announcer: Announcer,
         meter: ProvisioningMeter,
-        settings: RegistrySettings,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._tenants = tenants
         self._northbound = northbound
+        self._announcer = announcer
         self._meter = meter
-        self._settings = settings
         self._clock = clock
         self._device_ids = DeviceIds()
         self._in_flight: dict[tuple[TenantId, AuthId], _UnderWay] = {}
@@ -103,13 +89,11 @@ class AutoProvisioner:
 
         Raises NorthboundUnavailable, StorageUnavailable.
         """
-        if not known.notification_due:
-            return
-        under_way = self._in_flight.get((known.device.tenant_id, auth_id))
+        under_way = self._in_flight.get((known.device.tenant_id, auth_id)) if known.notification_due else None
         if under_way is None:
-            under_way = self._begin(known.device.tenant_id, auth_id)
-            self._announce_in_task(under_way, known)
-        await under_way.joined()
+            await self._announcer.ensure_announced(known.device)
+        else:
+            await under_way.joined()
 
     async def close(self, *, within_s: float) -> None:
         """Wait for what is under way, then give it up: what is committed by then is announced at the next start."""
@@ -124,22 +108,6 @@ class AutoProvisioner:
                 late.task.cancel()
             for share in late.waiting:
                 share.cancel()
-
-    async def announce(self, device: Device) -> None:
-        """Send the provisioning event and remember that it is kept. Raises NorthboundUnavailable."""
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._northbound.submit(self._event(device), partial(_settle, kept))
-        await kept
-        await self._store.mark_notified(device.tenant_id, device.device_id)
-
-    async def run(self) -> None:
-        """Send again, for ever, what no engine has kept yet."""
-        while True:
-            await asyncio.sleep(self._settings.notification_retry_s)
-            try:
-                await self._announce_due()
-            except Unavailable as fault:
-                log.warning("provisioning.retry-failed", extra=fields(code=fault.code, detail=str(fault)))
 
     def _begin(self, tenant_id: TenantId, auth_id: AuthId) -> _UnderWay:
         under_way = self._in_flight[tenant_id, auth_id] = _UnderWay((tenant_id, auth_id))
@@ -159,10 +127,10 @@ class AutoProvisioner:
             device = known.device
             if (device.device_id, device.status.created) != (order.device_id, order.moment):
                 self._meter.give_back(anchor)  # another process was first
-                self._announce_in_task(under_way, known)
+                self._wait_for_other(under_way, known)
                 return
             _PROVISIONED.info(order.tenant_id, order.device_id, order.anchor_id)
-            self._northbound.submit(self._event(device), partial(self._kept, under_way, known))
+            self._northbound.submit(self._announcer.event(device), partial(self._kept, under_way, known))
         except TuhonoError as fault:
             self._meter.give_back(anchor)
             self._end(under_way, fault)
@@ -179,11 +147,13 @@ class AutoProvisioner:
     def _marked(self, under_way: _UnderWay, known: KnownDevice, marking: asyncio.Future[None]) -> None:
         self._end(under_way, marking.exception() or (known, True))
 
-    def _announce_in_task(self, under_way: _UnderWay, known: KnownDevice) -> None:
-        under_way.task = asyncio.get_running_loop().create_task(
-            self._announce_unless_other_does(known, under_way.key[1])
-        )
+    def _wait_for_other(self, under_way: _UnderWay, known: KnownDevice) -> None:
+        under_way.task = asyncio.get_running_loop().create_task(self._announced_by_other(known))
         under_way.task.add_done_callback(partial(self._announced, under_way))
+
+    async def _announced_by_other(self, known: KnownDevice) -> Outcome:
+        await self._announcer.ensure_announced(known.device)
+        return known, False
 
     def _announced(self, under_way: _UnderWay, task: asyncio.Task[Outcome]) -> None:
         if task.cancelled():
@@ -203,23 +173,6 @@ class AutoProvisioner:
             else:
                 share.set_result(outcome)
 
-    async def _announce_unless_other_does(self, known: KnownDevice, auth_id: AuthId) -> Outcome:
-        """Give the process that created the device a moment to announce it (hono-registry 5.2, step 3b)."""
-        device = known.device
-        for _ in range(OTHERS_CHECKS_MAX):
-            if not known.notification_due:
-                return known, False
-            if self._clock.now() - device.status.created > OTHERS_PATIENCE:
-                break
-            await asyncio.sleep(OTHERS_CHECK_S)
-            found = await self._store.find_by_credential(device.tenant_id, X509_CERT, auth_id)
-            if found is None:
-                raise ProvisioningWithdrawn(f"device {device.device_id!r} was deleted while it connected")
-            known = found
-        if known.notification_due:
-            await self.announce(known.device)
-        return known, False
-
     def _order(self, plan: ProvisioningPlan, remote: str) -> ProvisioningOrder:
         certificate = plan.certificate
         return ProvisioningOrder(
@@ -235,35 +188,3 @@ class AutoProvisioner:
             fingerprint_hex=certificate.fingerprint_hex,
             remote=remote,
         )
-
-    def _event(self, device: Device) -> Bundle:
-        tenant = self._tenants.find(device.tenant_id)
-        envelope = Envelope(
-            tenant_id=device.tenant_id,
-            device_id=device.device_id,
-            kind=MessageKind.EVENT,
-            qos=1,
-            content_type=PROVISIONING_NOTIFICATION,
-            ttl_ms=None if tenant is None else event_ttl_ms(tenant.resource_limits, tenant.defaults, None),
-            properties={
-                "hono_registration_status": "NEW",
-                "tenant_id": device.tenant_id,
-                "device_id": device.device_id,
-                "orig_adapter": "hono-device-registry",
-                "orig_address": "event",
-            },
-        )
-        return Bundle(envelope, self._clock.now_ms(), [None])
-
-    async def _announce_due(self) -> None:
-        before = self._clock.now() - timedelta(seconds=self._settings.notification_retry_s)
-        for device in await self._store.due_notifications(before=before, limit=RETRIES_PER_ROUND_MAX):
-            await self.announce(device)
-
-
-def _settle(kept: asyncio.Future[None], fault: Unavailable | None) -> None:
-    with contextlib.suppress(asyncio.InvalidStateError):  # the connection that waited was cancelled
-        if fault is None:
-            kept.set_result(None)
-        else:
-            kept.set_exception(fault)

@@ -8,8 +8,9 @@ Only who is on record is remembered, and only once its event is kept; who is unk
 from collections import OrderedDict
 
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry.errors import CredentialDisabled, DeviceDisabled
-from registry.model import X509_CERT, KnownDevice
+from registry.credentials import matches_context
+from registry.errors import CredentialDisabled, CredentialUnknown, DeviceDisabled
+from registry.model import X509_CERT, Json, KnownCredential, KnownDevice
 from registry.ports import ConnectPath
 from tenant.ports import Change, ChangeFeed, ChangeKind
 
@@ -18,6 +19,8 @@ AUTH_ID_REMEMBERED_MAX_CHARS = 512  # a certificate's owner chooses what is in i
 
 _OF_ONE_DEVICE = frozenset({ChangeKind.DEVICE, ChangeKind.DEVICE_DELETED, ChangeKind.CREDENTIAL})
 _OF_A_TENANT = frozenset({ChangeKind.DEVICES_DELETED, ChangeKind.TENANT_DELETED})
+
+NO_CONTEXT: Json = {}
 
 _Credential = tuple[TenantId, AuthId]
 
@@ -64,6 +67,25 @@ class DeviceDirectory:
         if comes_again and known is not None and not known.notification_due and as_of == self.changes_seen:
             if len(auth_id) <= AUTH_ID_REMEMBERED_MAX_CHARS:
                 self._remember(credential, known)
+        return known
+
+    def get_credential_now(
+        self, tenant_id: TenantId, type_: str, auth_id: AuthId, *, context: Json = NO_CONTEXT
+    ) -> KnownCredential:
+        """A credential that may prove something here, with its secrets and its device in whatever state
+        (hono-registry 3.2). `context` is what the client says of itself: `client-id`.
+
+        Raises CredentialUnknown, CredentialDisabled; StorageUnavailable also where only waiting would tell. Every
+        change committed before the answer is delivered before this returns.
+        """
+        known = self._store.find_credential_now(tenant_id, type_, auth_id)
+        if known is None:
+            raise CredentialUnknown(f"tenant {tenant_id!r} has no credential of type {type_!r} for {auth_id!r}")
+        device_id, credential = known.device.device_id, known.credential
+        if not credential.is_enabled:
+            raise CredentialDisabled(f"the credential of device {device_id!r} is disabled", device_id=device_id)
+        if context and credential.ext and not matches_context(credential.ext, context):
+            raise CredentialUnknown(f"the credential of device {device_id!r} is for another client")
         return known
 
     def _remember(self, credential: _Credential, known: KnownDevice) -> None:

@@ -1,6 +1,6 @@
 """Refusals that devices, credentials and provisioning give rise to."""
 
-from kernel.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+from kernel.errors import Conflict, Forbidden, LimitExceeded, Malformed, NotFound, Unauthenticated, Unavailable
 from kernel.ids import DeviceId, TenantId
 
 
@@ -33,7 +33,7 @@ class GatewayNotAuthorized(Forbidden):
 
 
 class CredentialUnknown(Unauthenticated):
-    """The certificate is trusted, but nobody is on record for it and its CA does not provision."""
+    """Nobody is on record for this auth-id, and no CA provisions whom it names; or the credential is for others."""
 
     code = "credential-unknown"
 
@@ -60,6 +60,49 @@ class AuthIdUnfilled(Unauthenticated):
 
     code = "auth-id-unfilled"
     told = "malformed credentials"
+
+
+class LoginMalformed(Unauthenticated):
+    """What should say who the device is and prove it cannot be read: no `auth-id@tenant`, no Basic scheme."""
+
+    code = "login-malformed"
+    told = "malformed credentials"
+
+
+class LoginTenantUnknown(Unauthenticated):
+    """No tenant has the id or alias behind the `@` of a user name."""
+
+    code = "login-tenant-unknown"
+
+
+class PasswordWrong(Unauthenticated):
+    """No secret of the credential that is valid now has this password."""
+
+    code = "password-wrong"
+
+    def __init__(self, message: str = "", *, device_id: DeviceId | None = None) -> None:
+        super().__init__(message)
+        self.device_id = device_id
+
+
+class PasswordAttemptsExceeded(LimitExceeded):
+    """Too many wrong passwords for one credential; further ones are not looked at for a while."""
+
+    code = "password-attempts-exceeded"
+    told = "too many failed attempts"
+
+
+class PasswordChecksFull(Unavailable):
+    """As many passwords as may wait are waiting to be checked."""
+
+    code = "password-checks-full"
+
+
+class SecretWithdrawn(Unauthenticated):
+    """The secret that let a live session in was changed, switched off or removed."""
+
+    code = "secret-withdrawn"
+    told = "credentials have changed"
 
 
 class NotAuthenticated(Unauthenticated):

@@ -68,6 +68,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What whoever speaks with a device learns of it (hono-registry 3.3)."""
+
+    device_id: DeviceId
+    via: tuple[DeviceId, ...] = ()  # gateways it is reached through, in order, each once
+    defaults: Json = field(default_factory=dict)
+    downstream_mapper: str | None = None
+    upstream_mapper: str | None = None
+    command_endpoint: CommandEndpoint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
     """One way to prove a credential; an X.509 credential has exactly one, without material.
 

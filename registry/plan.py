@@ -41,14 +41,13 @@ class ProvisioningPlanner:
                 f"no device of tenant {tenant.tenant_id!r} has the auth-id {auth_id!r},"
                 f" and trust anchor {anchor.anchor_id!r} does not allow auto-provisioning"
             )
-        limits = tenant.registration_limits
         return ProvisioningPlan(
             tenant=tenant,
             anchor=anchor,
             certificate=certificate,
             auth_id=auth_id,
             device_id=self._device_id(anchor, certificate),
-            devices_max=limits.max_devices if limits is not None and limits.max_devices > -1 else self._devices_max,
+            devices_max=devices_max_of(tenant, self._devices_max),
         )
 
     async def foresee(self, plan: ProvisioningPlan) -> None:
@@ -73,3 +72,9 @@ class ProvisioningPlanner:
                 f" which does not match the pattern {self._device_ids.pattern!r}"
             )
         return device_id
+
+
+def devices_max_of(tenant: Tenant, otherwise: int) -> int:
+    """How many devices the tenant may have, -1 without limit; `otherwise` where its own limits do not say."""
+    limits = tenant.registration_limits
+    return limits.max_devices if limits is not None and limits.max_devices > -1 else otherwise

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from kernel.clock import Clock
 from kernel.errors import TuhonoError
 from kernel.ids import TenantId
-from registry.errors import CredentialDisabled, DeviceDisabled
+from registry.errors import CredentialDisabled, DeviceDisabled, PasswordWrong
 from registry.ports import ConnectPath
 from tenant.audit import AuditRow
 
 REFUSED = "device.refused"
+_OF_A_DEVICE = (CredentialDisabled, DeviceDisabled, PasswordWrong)
 FACT_MAX_CHARS = 1024  # of one fact: a subject may be long, the record stays short
 
 
@@ -32,7 +33,7 @@ class RefusalRecord:
                 moment=self._clock.now(),
                 what=REFUSED,
                 tenant_id=tenant_id,
-                device_id=refusal.device_id if isinstance(refusal, (CredentialDisabled, DeviceDisabled)) else None,
+                device_id=refusal.device_id if isinstance(refusal, _OF_A_DEVICE) else None,
                 code=refusal.code,
                 facts={name: fact[:FACT_MAX_CHARS] for name, fact in described.items()},
             )

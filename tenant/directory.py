@@ -9,6 +9,7 @@ import logging
 from kernel.ids import TenantId
 from kernel.log import fields
 from tenant.anchors import AnchorIndex
+from tenant.errors import TenantUnknown
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeFeed, ChangeKind
 
@@ -65,6 +66,24 @@ class TenantDirectory:
             return tenant
         tenant_id = self._by_alias.get(id_or_alias)
         return None if tenant_id is None else self._by_id[tenant_id]
+
+    def get_named(self, id_or_alias: str) -> Tenant:
+        """The same. Raises TenantUnknown."""
+        tenant = self.find_named(id_or_alias)
+        if tenant is None:
+            raise TenantUnknown(f"no tenant has the id or alias {id_or_alias!r}")
+        return tenant
+
+    def get_by_subject(self, subject_dn: str) -> Tenant:
+        """The one tenant that lists a CA of this name, valid or not (hono-registry 3.1).
+
+        Raises TenantUnknown where none does, or several of one trust-anchor group do.
+        """
+        tenant_ids = self._anchors.tenants_naming(subject_dn)
+        if len(tenant_ids) != 1:
+            raise TenantUnknown(f"{len(tenant_ids)} tenants list a CA named {subject_dn!r}")
+        [tenant_id] = tenant_ids
+        return self._by_id[tenant_id]
 
     def _follow(self, change: Change) -> None:
         if change.kind is ChangeKind.TENANT and change.tenant is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from adapters.admission.admission import Admission
 from adapters.admission.handshakes import HandshakeJudge
+from adapters.admission.logins import LoginExamination
 from adapters.admission.witness import HandshakeRecord
 from adapters.coap.shell import CoapAdapter
 from adapters.edge.datagram import DatagramListener
@@ -36,9 +37,13 @@ from kernel.meters import Meters
 from management.health import HealthChecks
 from management.server import ManagementServer
 from messaging.drivers.embedded import EmbeddedNorthbound
+from registry.announcements import Announcer
 from registry.assertion import RegistrationAssertion
 from registry.autoprovision import AutoProvisioner
+from registry.edge_devices import EdgeDevices
+from registry.logins import PasswordJudge
 from registry.refusals import RefusalRecord
+from registry.standing import Standing
 from storage.open import Store
 from tenant.limits import ProvisioningMeter
 from tuhono.domain import LOG_FILE, Domain, build_domain
@@ -58,7 +63,10 @@ class Gateway:
     store: Store
     domain: Domain
     northbound: EmbeddedNorthbound
+    announcer: Announcer
     provisioner: AutoProvisioner
+    edge_devices: EdgeDevices
+    passwords: PasswordJudge
     uplink: Uplink
     contexts: TlsContexts
     mqtt: MqttAdapter | None
@@ -81,12 +89,30 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         loop=asyncio.get_running_loop(),
     )
     refusals = RefusalRecord(store=store.connect_path, clock=clock)
-    provisioner = _provisioner(settings, store, domain, northbound, clock)
-    sessions = SessionTable(feed=store.feed)
+    announcer = Announcer(
+        store=store.connect_path,
+        tenants=domain.tenants,
+        northbound=northbound,
+        settings=settings.registry,
+        clock=clock,
+    )
+    provisioner = _provisioner(settings, store, northbound, announcer, clock)
+    edge_devices = EdgeDevices(
+        store=store.connect_path,
+        tenants=domain.tenants,
+        announcer=announcer,
+        settings=settings.registry,
+        clock=clock,
+    )
+    passwords = PasswordJudge(settings=settings.registry, clock=clock)
+    logins = LoginExamination(tenants=domain.tenants, devices=domain.devices, passwords=passwords)
+    sessions = SessionTable(feed=store.feed, standing=Standing(store=store.connect_path, clock=clock))
     uplink = Uplink(
         northbound=northbound,
         tenants=domain.tenants,
-        assertion=RegistrationAssertion(store=store.connect_path, feed=store.feed),
+        assertion=RegistrationAssertion(
+            store=store.connect_path, feed=store.feed, edge_devices=edge_devices, announcer=announcer
+        ),
         meters=UploadMeters(meters=meters),
         clock=clock,
         defaults_enabled=settings.messaging.defaults_enabled,
@@ -107,6 +133,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         return Admission(
             authentication_required=section.authentication_required,
             examination=domain.examination,
+            logins=logins,
             provisioner=provisioner,
             refusals=refusals,
         )
@@ -146,7 +173,10 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         store=store,
         domain=domain,
         northbound=northbound,
+        announcer=announcer,
         provisioner=provisioner,
+        edge_devices=edge_devices,
+        passwords=passwords,
         uplink=uplink,
         contexts=contexts,
         mqtt=mqtt,
@@ -162,18 +192,17 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
 
 
 def _provisioner(
-    settings: Settings, store: Store, domain: Domain, northbound: EmbeddedNorthbound, clock: Clock
+    settings: Settings, store: Store, northbound: EmbeddedNorthbound, announcer: Announcer, clock: Clock
 ) -> AutoProvisioner:
     return AutoProvisioner(
         store=store.connect_path,
-        tenants=domain.tenants,
         northbound=northbound,
+        announcer=announcer,
         meter=ProvisioningMeter(
             per_s_max=settings.registry.provisioning_per_s_max,
             burst_max=settings.registry.provisioning_burst_max,
             clock=clock,
         ),
-        settings=settings.registry,
         clock=clock,
     )
 

@@ -29,6 +29,7 @@ class Domain:
     tenants: TenantDirectory
     judge: TrustJudge
     planner: ProvisioningPlanner
+    devices: DeviceDirectory
     examination: Examination
 
 
@@ -47,7 +48,9 @@ def build_domain(settings: Settings, store: Store, clock: Clock) -> Domain:
     devices = DeviceDirectory(store=store.connect_path, feed=store.feed)
     examination = Examination(tenants=tenants, devices=devices, planner=planner, judge=judge)
     tenants.load()
-    return Domain(anchors=anchors, tenants=tenants, judge=judge, planner=planner, examination=examination)
+    return Domain(
+        anchors=anchors, tenants=tenants, judge=judge, planner=planner, devices=devices, examination=examination
+    )
 
 
 def open_databases(settings: Settings, clock: Clock) -> Store:

@@ -88,7 +88,9 @@ class Lifecycle:
             raise _first_of(faults) from None
         finally:
             await gateway.uplink.close()
-            await gateway.provisioner.close(within_s=self.left_s / 2)
+            gateway.passwords.close()
+            registering = (gateway.provisioner, gateway.edge_devices, gateway.announcer)
+            await asyncio.gather(*(each.close(within_s=self.left_s / 2) for each in registering))
             await gateway.northbound.close(deadline_s=self.left_s / 2)
             gateway.store.close(within_s=self.left_s)
             log.info("gateway.stopped")
@@ -111,7 +113,7 @@ class Lifecycle:
         adapters = [adapter for adapter in (gateway.mqtt, gateway.http, gateway.coap) if adapter is not None]
         return [
             gateway.store.feed.run(),
-            gateway.provisioner.run(),
+            gateway.announcer.run(),
             gateway.contexts.run(),
             self._follow_management_certificate(gateway.management_files),
             *(adapter.run() for adapter in adapters),

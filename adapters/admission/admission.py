@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.admission.evidence import Evidence
+from adapters.admission.evidence import Evidence, Login
 from adapters.admission.examination import Examination, Finding, certificate_facts
-from kernel.errors import Refused, Unavailable
+from adapters.admission.logins import LoginExamination, LoginFinding
+from adapters.edge.peer import PeerCertificate
+from kernel.errors import Malformed, Refused, Unauthenticated, Unavailable
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.log import Event, fields
 from registry.autoprovision import AutoProvisioner
-from registry.errors import NotAuthenticated, ProvisioningWithdrawn
-from registry.model import Device, KnownDevice
+from registry.credentials import HASHED_PASSWORD
+from registry.errors import LoginMalformed, NotAuthenticated, ProvisioningWithdrawn
+from registry.model import X509_CERT, Device, KnownDevice
 from registry.refusals import RefusalRecord
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ class Admitted:
     auth_id: AuthId
     provisioned: bool  # by this very connection
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of the device, for its messages
+    credential_type: str = X509_CERT
+    proof: str | None = None  # of the secret that was proven, where the credential has any that differ
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -53,11 +58,13 @@ class Admission:
         *,
         authentication_required: bool,
         examination: Examination,
+        logins: LoginExamination,
         provisioner: AutoProvisioner,
         refusals: RefusalRecord,
     ) -> None:
         self._authentication_required = authentication_required
         self._examination = examination
+        self._logins = logins
         self._provisioner = provisioner
         self._refusals = refusals
 
@@ -74,11 +81,9 @@ class Admission:
     def decide(self, evidence: Evidence) -> Admitted | Undecided | None:
         """`admit` without waiting: what is undecided then goes to `conclude`. A known device needs no task."""
         presented = evidence.peer.certificate
-        if presented is None and not self._authentication_required:
-            return None
+        if presented is None or (evidence.login is not None and not _is_validated(presented)):
+            return self._decide_otherwise(evidence)
         try:
-            if presented is None:
-                raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
             finding = self._examination.examine_now(presented.verdict, evidence)
         except Refused as refusal:
             self._record(refusal, evidence)
@@ -90,6 +95,30 @@ class Admission:
             return Undecided(evidence=evidence, finding=finding)
         return _admitted(known.device, finding, evidence, provisioned=False)
 
+    def _decide_otherwise(self, evidence: Evidence) -> Admitted | Undecided | None:
+        """Who shows no certificate, or one that proves nothing and a login besides.
+
+        A login that cannot be read is none: then it stays with what the certificate came to.
+        """
+        presented = evidence.peer.certificate
+        try:
+            if evidence.login is not None:
+                try:
+                    found = self._logins.examine_now(evidence.login, evidence)
+                except LoginMalformed as fault:
+                    raise (presented.verdict.refusal if presented is not None else None) or fault from fault
+                if isinstance(found, LoginFinding) and not found.known.notification_due:
+                    return _logged_in(found, evidence)
+                return Undecided(evidence=evidence, finding=None)
+            if not self._authentication_required:
+                return None
+            raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
+        except Refused as refusal:
+            self._record(refusal, evidence)
+            raise
+        except Unavailable:
+            return Undecided(evidence=evidence, finding=None)
+
     @property
     def changes_seen(self) -> int:
         """Another number than at a decision: that was made without knowledge of a change."""
@@ -98,12 +127,23 @@ class Admission:
     async def conclude(self, undecided: Undecided) -> Admitted | None:
         """What `admit` gives or raises, for a peer that `decide` left undecided."""
         evidence = undecided.evidence
+        presented = evidence.peer.certificate
         try:
+            if evidence.login is not None and (presented is None or not _is_validated(presented)):
+                return await self._log_in(evidence.login, evidence)
             finding = undecided.finding or await self._examine(evidence)
             return await self._carry_out(finding, evidence)
         except Refused as refusal:
             self._record(refusal, evidence)
             raise
+
+    async def _log_in(self, login: Login, evidence: Evidence) -> Admitted:
+        """Check the password, announce what is due, then look once more: much may change while one waits."""
+        found = await self._logins.examine(login, evidence)
+        if found.known.notification_due:
+            await self._provisioner.ensure_announced(found.known, found.auth_id)
+            found = await self._logins.examine(login, evidence)
+        return _logged_in(found, evidence)
 
     async def _carry_out(self, finding: Finding, evidence: Evidence) -> Admitted:
         """Provision or announce what is due, then look once more: much may change while one waits.
@@ -141,10 +181,19 @@ class Admission:
         if peer.certificate is not None:
             facts |= certificate_facts(peer.certificate.verdict, peer.certificate.chain_der)
             tenant_id = peer.certificate.verdict.tenant_id
+        if evidence.login is not None:
+            told, named = self._logins.told_of(evidence.login)
+            facts |= told
+            tenant_id = named or tenant_id
         if peer.server_name is not None:
             facts["sni"] = peer.server_name
         self._refusals.add(refusal, facts, tenant_id=tenant_id)
         log.info("device.refused", extra=fields(code=refusal.code, tenant_id=tenant_id, detail=str(refusal), **facts))
+
+
+def _is_validated(presented: PeerCertificate) -> bool:
+    """Whether the certificate is this connection's way to say who it is: whatever comes of it is then final."""
+    return not isinstance(presented.verdict.refusal, (Unauthenticated, Malformed))
 
 
 def _admitted(device: Device, finding: Finding, evidence: Evidence, *, provisioned: bool) -> Admitted:
@@ -157,4 +206,19 @@ def _admitted(device: Device, finding: Finding, evidence: Evidence, *, provision
         auth_id=finding.auth_id,
         provisioned=provisioned,
         defaults=device.defaults,
+    )
+
+
+def _logged_in(found: LoginFinding, evidence: Evidence) -> Admitted:
+    device, peer = found.known.device, evidence.peer
+    _ADMITTED.info(device.tenant_id, device.device_id, evidence.adapter, str(peer.address), round(peer.handshake_ms))
+    return Admitted(
+        tenant_id=device.tenant_id,
+        device_id=device.device_id,
+        anchor_id=None,
+        auth_id=found.auth_id,
+        provisioned=False,
+        defaults=device.defaults,
+        credential_type=HASHED_PASSWORD,
+        proof=found.proof,
     )

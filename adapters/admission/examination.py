@@ -76,7 +76,7 @@ class Examination:
             else:
                 if self._devices.changes_seen == as_of:
                     return finding
-        raise _changing()
+        raise changing()
 
     def examine_now(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         """The same without waiting: Unavailable where the registry must be waited for."""
@@ -90,7 +90,7 @@ class Examination:
             else:
                 if self._devices.changes_seen == as_of:
                     return finding
-        raise _changing()
+        raise changing()
 
     @property
     def changes_seen(self) -> int:
@@ -136,11 +136,16 @@ class Examination:
         tenant = self._tenants.find(anchor.tenant_id)
         if tenant is None:
             raise TenantUnknown(f"tenant {anchor.tenant_id!r} was deleted after the handshake")
-        if not tenant.is_enabled:
-            raise TenantDisabled(f"tenant {tenant.tenant_id!r} is disabled")
-        if not tenant.allows_adapter(adapter):
-            raise AdapterDisabled(f"tenant {tenant.tenant_id!r} does not allow {adapter}")
+        require_open(tenant, adapter)
         return tenant
+
+
+def require_open(tenant: Tenant, adapter: str) -> None:
+    """Raises TenantDisabled, AdapterDisabled."""
+    if not tenant.is_enabled:
+        raise TenantDisabled(f"tenant {tenant.tenant_id!r} is disabled")
+    if not tenant.allows_adapter(adapter):
+        raise AdapterDisabled(f"tenant {tenant.tenant_id!r} does not allow {adapter}")
 
 
 def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
@@ -163,7 +168,8 @@ def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
     return AuthId(auth_id)
 
 
-def _changing() -> StorageUnavailable:
+def changing() -> StorageUnavailable:
+    """Nothing can be said of what is another thing at every look."""
     return StorageUnavailable(f"the registry changed during each of {LOOKS_MAX} looks at it")
 
 

@@ -1,8 +1,8 @@
 """What a session's messages to one address have in common, found out once.
 
 A channel is in force while tenant and device are the very objects it was made for: one that changes is another
-object, and the next message opens the channel anew, with all checks. The session's own device is what it was when
-it was admitted; where it is switched off or deleted, the session ends.
+object, and the next message opens the channel anew, with all checks. Where the session's own device changes, the table
+of sessions gives it the new one; where that is switched off or deleted, the session ends.
 """
 
 from __future__ import annotations

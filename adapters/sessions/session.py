@@ -11,6 +11,7 @@ from adapters.admission.admission import Admitted
 from adapters.sessions.channel import Channel
 from kernel.errors import TuhonoError
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+from registry.model import X509_CERT
 
 if TYPE_CHECKING:
     from adapters.sessions.uplink import UploadHead
@@ -35,6 +36,8 @@ class Session:
     device_id: DeviceId | None
     anchor_id: AnchorId | None = None
     auth_id: AuthId | None = None
+    credential_type: str = X509_CERT
+    proof: str | None = None  # of the secret that let it in, as registry.standing has it; None for a certificate
     remote: str = ""
     defaults: Mapping[str, Any] = field(default_factory=lambda: NO_DEFAULTS)  # the device's own
     end: Callable[[TuhonoError], None] = _nothing_to_end
@@ -57,6 +60,8 @@ def session_of(admitted: Admitted | None, *, adapter: str, remote: str) -> Sessi
         device_id=admitted.device_id,
         anchor_id=admitted.anchor_id,
         auth_id=admitted.auth_id,
+        credential_type=admitted.credential_type,
+        proof=admitted.proof,
         remote=remote,
         defaults=admitted.defaults,
     )

@@ -1,7 +1,8 @@
 """Every live session of this process, and which of them a change must end.
 
 Follows the change feed: what an operator disables or deletes loses its connections without waiting for
-their next message.
+their next message; so does a session whose own credential no longer lets it in. What a device says of its messages
+(`defaults`) is taken anew where the device has changed.
 """
 
 import logging
@@ -12,7 +13,8 @@ from adapters.sessions.session import Session
 from kernel.errors import TuhonoError
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
-from registry.errors import DeviceDisabled, DeviceUnknown
+from registry.errors import DeviceDisabled, DeviceUnknown, StorageUnavailable
+from registry.standing import Standing
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeFeed, ChangeKind
@@ -23,7 +25,8 @@ log = logging.getLogger(__name__)
 class SessionTable:
     """Sessions by tenant and device. As large as the listeners' `connections_max` allow; on the loop only."""
 
-    def __init__(self, *, feed: ChangeFeed) -> None:
+    def __init__(self, *, feed: ChangeFeed, standing: Standing) -> None:
+        self._standing = standing
         self._by_tenant: dict[TenantId, dict[DeviceId, set[Session]]] = {}
         self._count = 0
         feed.subscribe(self._follow)
@@ -86,6 +89,10 @@ class SessionTable:
                 self._end(self.of_device(tenant_id, change.device_id), DeviceUnknown("device was deleted"))
             case ChangeKind.DEVICE if change.enabled is False and change.device_id is not None:
                 self._end(self.of_device(tenant_id, change.device_id), DeviceDisabled("device was disabled"))
+            case ChangeKind.DEVICE if change.device_id is not None:
+                self._refresh(tenant_id, change.device_id)
+            case ChangeKind.CREDENTIAL if change.device_id is not None:
+                self._look_into(self.of_device(tenant_id, change.device_id))
             case _:
                 pass
 
@@ -96,6 +103,34 @@ class SessionTable:
             return
         barred = [session for session in sessions if not tenant.allows_adapter(session.adapter)]
         self._end(barred, AdapterDisabled(f"tenant {tenant.tenant_id!r} no longer allows the adapter"))
+
+    def _refresh(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+        sessions = self.of_device(tenant_id, device_id)
+        if not sessions:
+            return
+        try:
+            device = self._standing.find_device(tenant_id, device_id)
+        except StorageUnavailable as fault:
+            self._end(sessions, ChangesMissed(f"the device was changed and could not be looked at: {fault}"))
+            return
+        if device is not None:  # else its deletion follows
+            for session in sessions:
+                session.defaults = device.defaults
+
+    def _look_into(self, sessions: Iterable[Session]) -> None:
+        """End those that their credential would not let in any more."""
+        for session in sessions:
+            if session.tenant_id is None or session.device_id is None or session.auth_id is None:
+                continue
+            reason: TuhonoError | None
+            try:
+                reason = self._standing.refusal_of(
+                    session.tenant_id, session.device_id, session.credential_type, session.auth_id, session.proof
+                )
+            except StorageUnavailable as fault:
+                reason = ChangesMissed(f"the credentials were changed and could not be looked at: {fault}")
+            if reason is not None:
+                self._end((session,), reason)
 
     def _end(self, sessions: Iterable[Session], reason: TuhonoError) -> None:
         for session in sessions:

@@ -182,7 +182,9 @@ class Uplink:
             tenant = self._tenant(tenant_id, session)
             defaults = session.defaults
             if device_id != session.device_id:
-                device = await self._assertion.assert_registered(tenant_id, device_id, gateway_id=session.device_id)
+                device = await self._assertion.assert_registered(
+                    tenant_id, device_id, gateway_id=session.device_id, remote=session.remote
+                )
                 defaults = device.defaults
             self._forward(self._channel(session, head, tenant, device_id, defaults), payloads, done)
         except TuhonoError as fault:

@@ -30,6 +30,7 @@ from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
+from tests.support.standing import standing_on_nothing
 from tests.support.uploads import Upload
 
 Verdict = Admitted | None | Exception
@@ -227,7 +228,7 @@ class Stage:
         self.admission = ScriptedAdmission(*(verdicts or (DEVICE,)))
         self.uplink = MemoryUplink(holds=holds)
         self.feed = ToldFeed()
-        self.sessions = SessionTable(feed=self.feed)
+        self.sessions = SessionTable(feed=self.feed, standing=standing_on_nothing())
         self.meters = Meters()
         self.adapter = CoapAdapter(
             settings=settings or CoapSettings(),

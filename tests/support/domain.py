@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from adapters.admission.admission import Admission
 from adapters.admission.evidence import Evidence
 from adapters.admission.examination import Examination
+from adapters.admission.logins import LoginExamination
 from adapters.edge.peer import Address, Peer, PeerCertificate
 from adapters.sessions.measure import UploadMeters
 from adapters.sessions.table import SessionTable
@@ -16,11 +17,15 @@ from kernel.meters import Meters
 from messaging.drivers.memory import MemoryNorthbound
 from pki.certificates import CertificateCache
 from pki.chains import PathRules, authority_of
+from registry.announcements import Announcer
 from registry.assertion import RegistrationAssertion
 from registry.autoprovision import AutoProvisioner
 from registry.directory import DeviceDirectory
+from registry.edge_devices import EdgeDevices
+from registry.logins import PasswordJudge
 from registry.plan import ProvisioningPlanner
 from registry.refusals import RefusalRecord
+from registry.standing import Standing
 from storage.memory import MemoryStore
 from tenant.anchors import AnchorIndex
 from tenant.directory import TenantDirectory
@@ -28,6 +33,7 @@ from tenant.limits import ProvisioningMeter
 from tenant.model import Tenant, TrustAnchor
 from tenant.trust import TrustJudge, TrustVerdict
 from tests.support.certificates import NOON, Issued
+from tests.support.stores import DEED
 
 ACME = TenantId("acme")
 
@@ -43,7 +49,10 @@ class World:
     anchors: AnchorIndex
     judge: TrustJudge
     examination: Examination
+    announcer: Announcer
     provisioner: AutoProvisioner
+    edge_devices: EdgeDevices
+    passwords: PasswordJudge
     refusals: RefusalRecord
     admission: Admission
     table: SessionTable
@@ -56,9 +65,9 @@ class World:
         mine = tuple(replace(anchor, tenant_id=name) for anchor in anchors)
         tenant = Tenant(tenant_id=name, trust_anchors=mine, created=self.clock.now(), **members)  # type: ignore[arg-type]
         if self.store.tenants.find(name) is None:
-            self.store.tenants.create(tenant)
+            self.store.tenants.create(tenant, DEED)
         else:
-            self.store.tenants.replace(tenant, expected_version=None)
+            self.store.tenants.replace(tenant, DEED, expected_version=None)
         self.tenants.catch_up()
         return tenant
 
@@ -96,26 +105,37 @@ def build_world(
     judge = TrustJudge(
         anchors=anchors, tenants=tenants, certificates=CertificateCache(64), rules=PathRules(), clock=clock
     )
+    devices = DeviceDirectory(store=store.connect_path, feed=store.feed)
+    passwords = PasswordJudge(settings=settings, clock=clock)
     examination = Examination(
         tenants=tenants,
-        devices=DeviceDirectory(store=store.connect_path, feed=store.feed),
+        devices=devices,
         planner=ProvisioningPlanner(store=store.connect_path, settings=settings),
         judge=judge,
     )
     meter = ProvisioningMeter(
         per_s_max=settings.provisioning_per_s_max, burst_max=settings.provisioning_burst_max, clock=clock
     )
+    announcer = Announcer(
+        store=store.connect_path, tenants=tenants, northbound=northbound, settings=settings, clock=clock
+    )
     provisioner = AutoProvisioner(
-        store=store.connect_path, tenants=tenants, northbound=northbound, meter=meter, settings=settings, clock=clock
+        store=store.connect_path, northbound=northbound, announcer=announcer, meter=meter, clock=clock
+    )
+    edge_devices = EdgeDevices(
+        store=store.connect_path, tenants=tenants, announcer=announcer, settings=settings, clock=clock
     )
     refusals = RefusalRecord(store=store.connect_path, clock=clock)
     admission = Admission(
         authentication_required=authentication_required,
         examination=examination,
+        logins=LoginExamination(tenants=tenants, devices=devices, passwords=passwords),
         provisioner=provisioner,
         refusals=refusals,
     )
-    assertion = RegistrationAssertion(store=store.connect_path, feed=store.feed)
+    assertion = RegistrationAssertion(
+        store=store.connect_path, feed=store.feed, edge_devices=edge_devices, announcer=announcer
+    )
     uplink = Uplink(
         northbound=northbound,
         tenants=tenants,
@@ -132,10 +152,13 @@ def build_world(
         anchors=anchors,
         judge=judge,
         examination=examination,
+        announcer=announcer,
         provisioner=provisioner,
+        edge_devices=edge_devices,
+        passwords=passwords,
         refusals=refusals,
         admission=admission,
-        table=SessionTable(feed=store.feed),
+        table=SessionTable(feed=store.feed, standing=Standing(store=store.connect_path, clock=clock)),
         uplink=uplink,
         assertion=assertion,
     )

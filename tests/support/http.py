@@ -21,6 +21,7 @@ from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
+from tests.support.standing import standing_on_nothing
 from tests.support.uploads import Upload
 from tests.support.waiting import until
 
@@ -238,7 +239,7 @@ class Gateway:
         self.admission = TellingAdmission()
         self.uplink = HoldingUplink()
         self.feed = SilentFeed()
-        self.sessions = SessionTable(feed=self.feed)
+        self.sessions = SessionTable(feed=self.feed, standing=standing_on_nothing())
         self.meters = Meters()
         self.clock = ManualClock()
         self.adapter = HttpAdapter(

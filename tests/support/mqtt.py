@@ -28,6 +28,7 @@ from kernel.meters import Meters
 from tenant.model import Tenant
 from tenant.ports import Change
 from tests.support.mqtt_client import answers, connect, encode
+from tests.support.standing import standing_on_nothing
 from tests.support.uploads import Upload
 from tests.support.waiting import until
 
@@ -175,7 +176,7 @@ class MqttBench:
         self.admission = ScriptedAdmission()
         self.uplink = HoldingUplink()
         self.feed = OperatorFeed()
-        self.sessions = SessionTable(feed=self.feed)
+        self.sessions = SessionTable(feed=self.feed, standing=standing_on_nothing())
         self.meters = Meters()
         self.clock = ManualClock()
         self.adapter = MqttAdapter(

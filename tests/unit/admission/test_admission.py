@@ -34,6 +34,7 @@ from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, Untrus
 from tenant.model import AdapterSettings, RegistrationLimits
 from tests.support.certificates import Issued, make_ca
 from tests.support.domain import ACME, World, an_anchor, build_world
+from tests.support.stores import DEED, credentials_of, deed_at, put, rows_of_devices
 from tests.support.waiting import until
 
 
@@ -52,7 +53,7 @@ def world(ca: Issued) -> World:
 def put_credential(world: World, credential: Credential) -> None:
     device = world.store.devices.find(credential.tenant_id, credential.device_id)
     assert device is not None
-    world.store.devices.put(device, [credential])
+    put(world.store, device, [credential])
 
 
 def devices(world: World) -> list[str]:
@@ -65,7 +66,7 @@ async def test_hono_registry_200_a_stranger_of_a_provisioning_ca_becomes_a_devic
     device = world.store.devices.find(ACME, admitted.device_id)
     assert device is not None and device.enabled is True
     assert device.status.auto_provisioned and device.status.notification_sent  # row 201
-    credentials = world.store.devices.credentials_of(ACME, admitted.device_id)
+    credentials = credentials_of(world.store, ACME, admitted.device_id)
     assert [(c.type, c.auth_id, len(c.secrets)) for c in credentials] == [("x509-cert", "CN=dev-1,O=Acme", 1)]
 
 
@@ -203,7 +204,7 @@ async def test_a_disabled_device_stays_out_and_is_not_made_again(world: World, c
     device = ca.issue("CN=dev-1")
     admitted = await world.admission.admit(world.evidence(device))
     assert admitted is not None
-    world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [admitted.device_id], deed_at(world.clock.now()), enabled=False)
     with pytest.raises(DeviceDisabled):
         await world.admission.admit(world.evidence(device))
     assert devices(world) == [admitted.device_id]
@@ -213,7 +214,7 @@ async def test_a_deleted_device_registers_anew(world: World, ca: Issued) -> None
     device = ca.issue("CN=dev-1")
     first = await world.admission.admit(world.evidence(device))
     assert first is not None
-    world.store.devices.delete(ACME, first.device_id)
+    world.store.devices.delete(ACME, first.device_id, DEED, expected_version=None)
     second = await world.admission.admit(world.evidence(device))
     assert second is not None and second.provisioned and second.device_id != first.device_id
 
@@ -241,7 +242,7 @@ async def test_an_anchor_removed_between_handshake_and_connect_vouches_no_longer
     world.put_tenant("acme")
     with pytest.raises(UntrustedIssuer):
         await world.admission.admit(evidence)
-    world.store.tenants.delete(ACME, expected_version=None)
+    world.store.tenants.delete(ACME, DEED, expected_version=None)
     with pytest.raises(TenantUnknown):
         await world.admission.admit(evidence)
 
@@ -258,7 +259,7 @@ async def test_a_device_deleted_while_its_event_is_kept_does_not_proceed(world: 
     entering = asyncio.create_task(world.admission.admit(world.evidence(ca.issue("CN=dev-1"))))
     await until(lambda: world.northbound.pending)
     [device_id] = devices(world)
-    world.store.devices.delete(ACME, DeviceId(device_id))
+    world.store.devices.delete(ACME, DeviceId(device_id), DEED, expected_version=None)
     world.northbound.release()
     with pytest.raises(ProvisioningWithdrawn):
         await entering
@@ -290,7 +291,7 @@ async def test_an_event_nobody_kept_is_sent_again_in_the_background(ca: Issued) 
     with pytest.raises(NorthboundUnavailable):
         await world.admission.admit(world.evidence(ca.issue("CN=dev-1")))
     world.clock.advance(60)
-    retrying = asyncio.create_task(world.provisioner.run())
+    retrying = asyncio.create_task(world.announcer.run())
     async with asyncio.timeout(5):
         await until(lambda: world.northbound.messages)
     retrying.cancel()
@@ -312,7 +313,7 @@ async def test_a_credential_for_one_client_id_serves_no_other(world: World, ca: 
     device = ca.issue("CN=dev-1")
     admitted = await world.admission.admit(world.evidence(device))
     assert admitted is not None
-    [credential] = world.store.devices.credentials_of(ACME, admitted.device_id)
+    [credential] = credentials_of(world.store, ACME, admitted.device_id)
     put_credential(world, replace(credential, ext={"client-id": "mine"}))
     assert await world.admission.admit(world.evidence(device, client_id="mine")) is not None
     assert await world.admission.admit(world.evidence(device)) is not None
@@ -324,7 +325,7 @@ async def test_a_disabled_credential_is_refused_and_never_provisioned_over(world
     device = ca.issue("CN=dev-1")
     admitted = await world.admission.admit(world.evidence(device))
     assert admitted is not None
-    [credential] = world.store.devices.credentials_of(ACME, admitted.device_id)
+    [credential] = credentials_of(world.store, ACME, admitted.device_id)
     put_credential(world, replace(credential, enabled=False))
     with pytest.raises(CredentialDisabled):
         await world.admission.admit(world.evidence(device))
@@ -344,7 +345,7 @@ async def test_nothing_shown_is_anonymous_where_it_is_not() -> None:
 async def test_every_refusal_is_recorded_with_what_the_operator_needs(world: World) -> None:
     with pytest.raises(UntrustedIssuer):
         await world.admission.admit(world.evidence(make_ca("CN=Nobody").issue("CN=dev-1")))
-    [row] = world.store.audit.read(after=0, limit=10)
+    [row] = rows_of_devices(world.store)
     assert row.code == "untrusted-issuer" and row.what == "device.refused"
     assert row.facts["issuer"] == "CN=Nobody" and row.facts["subject"] == "CN=dev-1"
     assert row.facts["remote"] == "192.0.2.7:5555" and row.facts["adapter"] == "hono-mqtt"
@@ -356,14 +357,14 @@ async def test_a_handshake_that_was_refused_is_recorded_by_its_witness(world: Wo
     witness = HandshakeRecord(adapter="hono-coap", refusals=world.refusals)
     address = Address(host="2001:db8::1", port=7)
     witness.refused(address, list(expired.chain_der), "a.example.com", world.verdict(expired))
-    [row] = world.store.audit.read(after=0, limit=10)
+    [row] = rows_of_devices(world.store)
     assert row.code == "certificate-expired" and row.facts["remote"] == "[2001:db8::1]:7"
     assert row.facts["sni"] == "a.example.com"
 
 
 async def test_a_recorded_fact_is_bounded(world: World) -> None:
     world.refusals.add(TuhonoError("x" * 5000), {"remote": "here"})
-    [row] = world.store.audit.read(after=0, limit=10)
+    [row] = rows_of_devices(world.store)
     assert len(row.facts["detail"]) == 1024
 
 
@@ -371,7 +372,7 @@ async def test_a_refusal_of_a_known_device_names_it(world: World, ca: Issued) ->
     device = ca.issue("CN=dev-1")
     admitted = await world.admission.admit(world.evidence(device))
     assert admitted is not None
-    world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [admitted.device_id], deed_at(world.clock.now()), enabled=False)
     with pytest.raises(DeviceDisabled):
         await world.admission.admit(world.evidence(device))
     [row] = world.store.audit.read(after=0, limit=10, what="device.refused")
@@ -408,7 +409,7 @@ async def test_a_name_with_control_characters_is_refused_in_words_and_recorded_b
     assert not world.verdict(device).fatal
     with pytest.raises(NameUnreadable):
         await world.admission.admit(world.evidence(device))
-    [row] = world.store.audit.read(after=0, limit=10)
+    [row] = rows_of_devices(world.store)
     assert row.facts["fingerprint"] == device.certificate.fingerprint(SHA256()).hex()
 
 

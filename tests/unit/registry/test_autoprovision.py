@@ -53,6 +53,6 @@ async def test_waiting_for_another_process_is_given_up_too(world: World, ca: Iss
     await asyncio.gather(world.admission.admit(world.evidence(device)), return_exceptions=True)
     entering = asyncio.create_task(world.admission.admit(world.evidence(device)))  # the event is due, and new enough
     await asyncio.sleep(0)
-    await world.provisioner.close(within_s=0)
+    await world.announcer.close(within_s=0)
     assert [type(one) for one in await asyncio.gather(entering, return_exceptions=True)] == [asyncio.CancelledError]
     assert world.northbound.messages == []

@@ -1,0 +1,137 @@
+"""Whether a password proves a credential: checked in threads, remembered, and not as often as anybody likes.
+
+A hash takes tens of milliseconds on purpose. So a password that was right is remembered as a keyed digest, with the
+secret it was right for: as long as that secret is on record and valid, its device comes back without another hash.
+What is on record is the caller's to look up each time, so nothing here has to be told of changes.
+
+Wrong passwords are counted by credential. Past a bound only a remembered password is looked at: a stranger who knows
+a user name can keep out a device that this process has not seen yet, and no other. Each process counts for itself.
+"""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final
+
+from conf.registry import RegistrySettings
+from kernel.clock import Clock
+from kernel.ids import AuthId, TenantId
+from registry.errors import PasswordAttemptsExceeded, PasswordChecksFull, PasswordWrong
+from registry.model import Credential, Secret
+from registry.passwords import verifies
+from registry.standing import proof_of
+
+REMEMBERED_MAX: Final = 10_000  # passwords found right; the longest unused go first
+COUNTED_MAX: Final = 10_000  # credentials with wrong passwords; likewise
+
+_Key = tuple[TenantId, AuthId]
+_Check = tuple[_Key, bytes]  # with the password's digest
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Of wrong passwords."""
+
+    left: float
+    filled_at: float
+
+
+class PasswordJudge:
+    """One for all adapters of a process. Used on the event loop only; `close` it at the end."""
+
+    def __init__(self, *, settings: RegistrySettings, clock: Clock) -> None:
+        self._clock = clock
+        self._checks_max = settings.password_checks_max
+        self._failures_max = float(settings.password_failures_max)
+        self._refill_per_s = settings.password_failures_per_minute / 60
+        self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="password")
+        self._digest_key = os.urandom(32)
+        self._remembered: OrderedDict[_Key, tuple[str, bytes]] = OrderedDict()  # proof of the secret, digest
+        self._budgets: OrderedDict[_Key, _Budget] = OrderedDict()
+        self._under_way: dict[_Check, asyncio.Future[str]] = {}
+
+    def remembered(self, credential: Credential, password: bytes) -> str | None:
+        """The proof (registry.standing) of the secret this password was found right for, while that is still on
+        record and valid. Takes no time."""
+        key = (credential.tenant_id, credential.auth_id)
+        known = self._remembered.get(key)
+        if known is None or not compare_digest(known[1], self._digest(password)):
+            return None
+        if not any(proof_of(secret) == known[0] for secret in self._valid(credential)):
+            return None
+        self._remembered.move_to_end(key)
+        return known[0]
+
+    async def prove(self, credential: Credential, password: bytes) -> None:
+        """Return once the password was found right; `remembered` knows it then, as long as nothing changes.
+
+        Simultaneous calls for one password share one check. Raises PasswordWrong, PasswordAttemptsExceeded,
+        PasswordChecksFull.
+        """
+        key = (credential.tenant_id, credential.auth_id)
+        digest = self._digest(password)
+        check = self._under_way.get((key, digest))
+        if check is None:
+            check = self._begin(credential, key, digest, password)
+        proof = await asyncio.shield(check)
+        if not proof:
+            raise PasswordWrong(
+                f"a wrong password for {credential.auth_id!r} of tenant {credential.tenant_id!r}",
+                device_id=credential.device_id,
+            )
+
+    def close(self) -> None:
+        """Begin nothing more; checks under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, credential: Credential, key: _Key, digest: bytes, password: bytes) -> asyncio.Future[str]:
+        if len(self._under_way) >= self._checks_max:
+            raise PasswordChecksFull(f"{len(self._under_way)} passwords are waiting to be checked")
+        self._charge(key)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, _proven, self._valid(credential), password)
+        self._under_way[key, digest] = work
+        work.add_done_callback(lambda done: self._ended((key, digest), done))
+        return work
+
+    def _ended(self, check: _Check, work: asyncio.Future[str]) -> None:
+        del self._under_way[check]
+        if work.cancelled() or work.exception() is not None or not work.result():
+            return
+        key, digest = check
+        self._budgets.pop(key, None)
+        self._remembered[key] = (work.result(), digest)
+        self._remembered.move_to_end(key)
+        if len(self._remembered) > REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+
+    def _charge(self, key: _Key) -> None:
+        """An attempt counts as wrong until it is found right: many at once gain nothing."""
+        now = self._clock.monotonic()
+        budget = self._budgets.get(key)
+        if budget is None:
+            budget = self._budgets[key] = _Budget(self._failures_max, now)
+            if len(self._budgets) > COUNTED_MAX:
+                self._budgets.popitem(last=False)
+        self._budgets.move_to_end(key)
+        budget.left = min(self._failures_max, budget.left + (now - budget.filled_at) * self._refill_per_s)
+        budget.filled_at = now
+        if budget.left < 1.0:
+            raise PasswordAttemptsExceeded(f"too many wrong passwords for {key[1]!r} of tenant {key[0]!r}")
+        budget.left -= 1.0
+
+    def _valid(self, credential: Credential) -> Sequence[Secret]:
+        now = self._clock.now()
+        return [secret for secret in credential.secrets if secret.is_valid_at(now)]
+
+    def _digest(self, password: bytes) -> bytes:
+        return blake2b(password, digest_size=32, key=self._digest_key).digest()
+
+
+def _proven(secrets: Sequence[Secret], password: bytes) -> str:
+    """In a thread. The proof of the secret whose password it is; empty where it is none's."""
+    return next((proof_of(secret) for secret in secrets if verifies(secret.material, password)), "")
