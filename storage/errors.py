@@ -1,6 +1,6 @@
 """What only a database can find wrong. Facts of the domain stand in the domain rooms' errors."""
 
-from kernel.errors import Conflict, Malformed, TuhonoError
+from kernel.errors import Malformed, TuhonoError
 
 
 class StorageTooNew(TuhonoError):
@@ -13,12 +13,6 @@ class NameUnstorable(Malformed):
     """A text is no sequence of characters that this database can keep and give back unchanged."""
 
     code = "name-unstorable"
-
-
-class CredentialTaken(Conflict):
-    """Another device of the tenant has a credential of this type and auth-id."""
-
-    code = "credential-taken"
 
 
 class StorageForeign(TuhonoError):

@@ -7,7 +7,7 @@ Nothing here survives the process, and nothing is safe to use from two threads.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,73 +15,25 @@ from kernel.clock import Clock
 from kernel.errors import TuhonoError
 from kernel.ids import AuthId, DeviceId, TenantId, generate_id
 from kernel.log import fields
-from registry.errors import DeviceUnknown
 from registry.model import X509_CERT, Credential, Device, EdgeOrder, KnownCredential, KnownDevice, ProvisioningOrder
 from registry.ports import GATEWAYS_MAX
-from registry.refusals import REFUSED
 from storage.edge_devices import Behind, EdgeDevice, decide_edge
-from storage.errors import CredentialTaken, NameUnstorable
+from storage.errors import NameUnstorable
+from storage.memory_devices import MemoryDevices
+from storage.memory_state import MemoryState, require_storable
+from storage.memory_tenants import MemoryTenants
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
-from storage.tenancy import (
-    alias_taken,
-    anchor_taken,
-    anchors_gone,
-    check_anchors_differ,
-    check_version,
-    tenant_exists,
-    tenant_unknown,
-    versioned,
-)
 from tenant.audit import AuditRow
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeKind
 
 log = logging.getLogger(__name__)
 
-DeviceKey = tuple[TenantId, DeviceId]
-CredentialKey = tuple[TenantId, str, AuthId]
-
-
-@dataclass(slots=True, eq=False)
-class _State:
-    """All that is on record."""
-
-    clock: Clock
-    audit_rows_max: int
-    changes_max: int
-    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
-    devices: dict[DeviceKey, Device] = field(default_factory=dict)
-    credentials: dict[CredentialKey, Credential] = field(default_factory=dict)
-    audit: list[AuditRow] = field(default_factory=list)
-    audit_position: int = 0
-    changes: list[Change] = field(default_factory=list)  # the newest `changes_max`; the last has number changes_seq
-    changes_seq: int = 0
-
-    def changed(self, change: Change) -> None:
-        self.changes.append(change)
-        self.changes_seq += 1
-        del self.changes[: -self.changes_max]
-
-    def audited(self, row: AuditRow) -> None:
-        self.audit_position += 1
-        self.audit.append(replace(row, position=self.audit_position))
-        first = self.audit_position - self.audit_rows_max
-        lasting = [kept for kept in self.audit if kept.what != REFUSED][-self.audit_rows_max :]
-        refusals = [kept for kept in self.audit if kept.what == REFUSED and kept.position > first]
-        self.audit = sorted(lasting + refusals, key=lambda kept: kept.position)
-
-    def drop_device(self, key: DeviceKey) -> None:
-        del self.devices[key]
-        for credential_key in [
-            name for name, held in self.credentials.items() if (held.tenant_id, held.device_id) == key
-        ]:
-            del self.credentials[credential_key]
-
 
 class MemoryConnectPath:
     """`registry.ports.ConnectPath` over dicts."""
 
-    def __init__(self, state: _State, *, feed: "MemoryChangeFeed") -> None:
+    def __init__(self, state: MemoryState, *, feed: "MemoryChangeFeed") -> None:
         self._state = state
         self._feed = feed
 
@@ -214,7 +166,7 @@ class MemoryConnectPath:
 class MemoryChangeFeed:
     """`tenant.ports.ChangeFeed` over a list."""
 
-    def __init__(self, state: _State) -> None:
+    def __init__(self, state: MemoryState) -> None:
         self._state = state
         self._subscribers: list[Callable[[Change], None]] = []
         self._position = state.changes_seq
@@ -258,130 +210,10 @@ class MemoryChangeFeed:
                 log.exception("change.undelivered", extra=fields(kind=change.kind.value, tenant_id=change.tenant_id))
 
 
-class MemoryTenants:
-    """`tenant.ports.TenantRepository` over dicts."""
-
-    def __init__(self, state: _State) -> None:
-        self._state = state
-
-    def create(self, tenant: Tenant) -> None:
-        require_storable(tenant.tenant_id, tenant.alias or "")
-        if tenant.tenant_id in self._state.tenants:
-            raise tenant_exists(tenant.tenant_id)
-        self._put(tenant, None)
-
-    def find(self, tenant_id: TenantId) -> Tenant | None:
-        return self._state.tenants.get(tenant_id)
-
-    def find_all(self, *, after: TenantId | None, limit: int) -> Sequence[Tenant]:
-        chosen = sorted(tenant_id for tenant_id in self._state.tenants if after is None or tenant_id > after)
-        return [self._state.tenants[tenant_id] for tenant_id in chosen[:limit]]
-
-    def replace(self, tenant: Tenant, *, expected_version: str | None) -> None:
-        before = self._get(tenant.tenant_id)
-        check_version(tenant.tenant_id, before.version, expected_version)
-        self._put(tenant, before)
-
-    def delete(self, tenant_id: TenantId, *, expected_version: str | None) -> None:
-        tenant = self._get(tenant_id)
-        check_version(tenant_id, tenant.version, expected_version)
-        for key in [key for key in self._state.devices if key[0] == tenant_id]:
-            self._state.drop_device(key)
-        del self._state.tenants[tenant_id]
-        self._anchors_removed(tenant, None)
-        self._state.changed(Change(kind=ChangeKind.TENANT_DELETED, tenant_id=tenant_id))
-
-    def _get(self, tenant_id: TenantId) -> Tenant:
-        tenant = self._state.tenants.get(tenant_id)
-        if tenant is None:
-            raise tenant_unknown(tenant_id)
-        return tenant
-
-    def _put(self, tenant: Tenant, before: Tenant | None) -> None:
-        check_anchors_differ(tenant)
-        names = {anchor.authority.subject_dn for anchor in tenant.trust_anchors}
-        for other in self._state.tenants.values():
-            if other.tenant_id == tenant.tenant_id:
-                continue
-            if tenant.alias is not None and other.alias == tenant.alias:
-                raise alias_taken(tenant.alias)
-            if tenant.trust_anchor_group is not None and other.trust_anchor_group == tenant.trust_anchor_group:
-                continue
-            for name in sorted(names & {anchor.authority.subject_dn for anchor in other.trust_anchors}):
-                raise anchor_taken(name)
-        self._state.tenants[tenant.tenant_id] = versioned(tenant, before)
-        self._state.changed(Change(kind=ChangeKind.TENANT, tenant_id=tenant.tenant_id))
-        if before is not None:
-            self._anchors_removed(before, tenant)
-
-    def _anchors_removed(self, before: Tenant, after: Tenant | None) -> None:
-        for anchor_id in anchors_gone(before.trust_anchors, after.trust_anchors if after is not None else ()):
-            self._state.changed(Change(kind=ChangeKind.ANCHOR_REMOVED, tenant_id=before.tenant_id, anchor_id=anchor_id))
-
-
-class MemoryDevices:
-    """`registry.ports.DeviceRepository` over dicts."""
-
-    def __init__(self, state: _State) -> None:
-        self._state = state
-
-    def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
-        return self._state.devices.get((tenant_id, device_id))
-
-    def find_all(self, tenant_id: TenantId, *, after: DeviceId | None, limit: int) -> Sequence[Device]:
-        ids = (device_id for holder, device_id in self._state.devices if holder == tenant_id)
-        chosen = sorted(device_id for device_id in ids if after is None or device_id > after)
-        return [self._state.devices[tenant_id, device_id] for device_id in chosen[:limit]]
-
-    def credentials_of(self, tenant_id: TenantId, device_id: DeviceId) -> Sequence[Credential]:
-        held = sorted(self._state.credentials.items())
-        return [entry for _, entry in held if (entry.tenant_id, entry.device_id) == (tenant_id, device_id)]
-
-    def put(self, device: Device, credentials: Sequence[Credential] = ()) -> None:
-        """Write device and credentials in place of what was on record of it. Raises CredentialTaken."""
-        key = (device.tenant_id, device.device_id)
-        require_storable(device.device_id, *(entry.auth_id for entry in credentials))
-        for entry in credentials:
-            held = self._state.credentials.get((entry.tenant_id, entry.type, entry.auth_id))
-            if held is not None and held.device_id != device.device_id:
-                raise CredentialTaken(f"{entry.type} {entry.auth_id!r} belongs to another device")
-        known = key in self._state.devices
-        if known:
-            self._state.drop_device(key)
-        self._state.devices[key] = device
-        for entry in credentials:
-            self._state.credentials[entry.tenant_id, entry.type, entry.auth_id] = entry
-        if known:
-            self._changed(device, ChangeKind.DEVICE)
-            self._changed(device, ChangeKind.CREDENTIAL)
-
-    def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
-        device = self._get(tenant_id, device_id)
-        status = replace(device.status, updated=moment)
-        device = replace(device, enabled=enabled, status=status, version=generate_id())
-        self._state.devices[tenant_id, device_id] = device
-        self._changed(device, ChangeKind.DEVICE)
-
-    def delete(self, tenant_id: TenantId, device_id: DeviceId) -> None:
-        device = self._get(tenant_id, device_id)
-        self._state.drop_device((tenant_id, device_id))
-        self._changed(device, ChangeKind.DEVICE_DELETED)
-
-    def _get(self, tenant_id: TenantId, device_id: DeviceId) -> Device:
-        device = self._state.devices.get((tenant_id, device_id))
-        if device is None:
-            raise DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
-        return device
-
-    def _changed(self, device: Device, kind: ChangeKind) -> None:
-        enabled = device.is_enabled if kind is ChangeKind.DEVICE else None
-        self._state.changed(Change(kind=kind, tenant_id=device.tenant_id, device_id=device.device_id, enabled=enabled))
-
-
 class MemoryAudit:
     """`registry.ports.AuditRepository` over a list."""
 
-    def __init__(self, state: _State) -> None:
+    def __init__(self, state: MemoryState) -> None:
         self._state = state
 
     def read(
@@ -405,7 +237,7 @@ class MemoryStore:
     """One database in memory, behind the same attributes as the real one."""
 
     def __init__(self, clock: Clock, *, audit_rows_max: int = 100_000, changes_max: int = 10_000) -> None:
-        state = _State(clock=clock, audit_rows_max=audit_rows_max, changes_max=changes_max)
+        state = MemoryState(clock=clock, audit_rows_max=audit_rows_max, changes_max=changes_max)
         self.feed = MemoryChangeFeed(state)
         self.connect_path = MemoryConnectPath(state, feed=self.feed)
         self.tenants = MemoryTenants(state)
@@ -423,12 +255,3 @@ def _settle(future: asyncio.Future[Any], outcome: KnownDevice | Device | TuhonoE
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def require_storable(*texts: str) -> None:
-    """Raises NameUnstorable for a text that has no UTF-8 form (lone surrogates)."""
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as fault:
-            raise NameUnstorable(f"{text!r} is no sequence of Unicode characters") from fault

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from storage.repositories.audit import SqlAudit
+    from storage.repositories.audit_writer import AuditWriter
+    from storage.repositories.changes import ChangeWriter
     from storage.repositories.devices import SqlDevices
     from storage.repositories.tenants import SqlTenants
 
@@ -36,6 +38,7 @@ class Store:
     ) -> None:
         """Raises StorageUnavailable."""
         self.database = database
+        self._audit_rows_max = registry_settings.audit_rows_max
         self._reader = database.connect_reader()
         self.feed = SqliteChangeFeed(reader=self._reader, settings=tenant_settings)
         self.connect_path = SqliteConnectPath(
@@ -48,17 +51,15 @@ class Store:
 
     @cached_property
     def tenants(self) -> SqlTenants:
-        from storage.repositories.changes import ChangeWriter
         from storage.repositories.tenants import SqlTenants
 
-        return SqlTenants(engine=self._engine, changes=ChangeWriter(change_rows_max=self._change_rows_max))
+        return SqlTenants(engine=self._engine, changes=self._changes, audit=self._audit_writer)
 
     @cached_property
     def devices(self) -> SqlDevices:
-        from storage.repositories.changes import ChangeWriter
         from storage.repositories.devices import SqlDevices
 
-        return SqlDevices(engine=self._engine, changes=ChangeWriter(change_rows_max=self._change_rows_max))
+        return SqlDevices(engine=self._engine, changes=self._changes, audit=self._audit_writer)
 
     @cached_property
     def audit(self) -> SqlAudit:
@@ -87,8 +88,16 @@ class Store:
         return make_engine(self.database)
 
     @property
-    def _change_rows_max(self) -> int:
-        return self.database.settings.change_rows_max
+    def _changes(self) -> ChangeWriter:
+        from storage.repositories.changes import ChangeWriter
+
+        return ChangeWriter(change_rows_max=self.database.settings.change_rows_max)
+
+    @property
+    def _audit_writer(self) -> AuditWriter:
+        from storage.repositories.audit_writer import AuditWriter
+
+        return AuditWriter(audit_rows_max=self._audit_rows_max)
 
 
 def open_store(

@@ -1,4 +1,6 @@
-"""Domain values to rows and back: one spelling for the prepared statements and for SQLAlchemy.
+"""Devices, credentials and audit rows to rows and back: one spelling for prepared statements and for SQLAlchemy.
+
+Tenants stand in storage/rows_tenant.py.
 
 Rows are tuples in the order of the column tuples here. Empty collections and members that were never
 set are NULL. JSON is kept in ASCII, so that any text a member holds comes back as it was.
@@ -6,50 +8,15 @@ set are NULL. JSON is kept in ASCII, so that any text a member holds comes back 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
-from pki.chains import Authority
-from registry.model import Credential, Device, DeviceStatus, Secret
-from storage.tenancy import anchor_identity
+from kernel.ids import AuthId, DeviceId, TenantId
+from registry.model import CommandEndpoint, Credential, Device, DeviceStatus, Secret
 from tenant.audit import AuditRow
-from tenant.model import AdapterSettings, RegistrationLimits, ResourceLimits, Tenant, TrustAnchor
 
 Row = Sequence[Any]
 
-TENANT_COLUMNS = (
-    "tenant_id",
-    "enabled",
-    "alias",
-    "trust_anchor_group",
-    "adapters",
-    "defaults",
-    "ext",
-    "resource_limits",
-    "registration_limits",
-    "created",
-    "updated",
-    "version",
-)
-ANCHOR_COLUMNS = (
-    "tenant_id",
-    "anchor_id",
-    "ordinal",
-    "identity_hex",
-    "subject_dn",
-    "public_key_der",
-    "certificate_der",
-    "subject_der",
-    "not_before",
-    "not_after",
-    "may_auto_provision",
-    "provisions_gateways",
-    "device_id_template",
-    "auth_id_template",
-    "provisioning_per_s_max",
-)
 DEVICE_COLUMNS = (
     "tenant_id",
     "device_id",
@@ -65,13 +32,30 @@ DEVICE_COLUMNS = (
     "auto_provisioned",
     "notification_sent",
     "version",
+    "downstream_mapper",
+    "upstream_mapper",
+    "command_endpoint",
+    "last_user",
+    "provisioned_gateway",
 )
 CREDENTIAL_COLUMNS = ("tenant_id", "type", "auth_id", "device_id", "enabled", "comment", "ext", "secrets")
-AUDIT_COLUMNS = ("position", "moment", "what", "tenant_id", "device_id", "code", "facts")
+AUDIT_COLUMNS = (
+    "position",
+    "moment",
+    "what",
+    "tenant_id",
+    "device_id",
+    "code",
+    "facts",
+    "actor",
+    "remote",
+    "before",
+    "after",
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+json_text = json.JSONEncoder(separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring_ascii
 
 
@@ -86,7 +70,7 @@ def moment_of(micros_: int) -> datetime:
 
 def object_text(members: Mapping[str, Any]) -> str | None:
     """JSON text, None for an empty object."""
-    return _encode(dict(members)) if members else None
+    return json_text(dict(members)) if members else None
 
 
 def texts_text(members: Mapping[str, str]) -> str | None:
@@ -100,7 +84,7 @@ def texts_text(members: Mapping[str, str]) -> str | None:
 
 def list_text(items: Sequence[str]) -> str | None:
     """JSON text, None for an empty list."""
-    return _encode(items) if items else None
+    return json_text(items) if items else None
 
 
 def device_row(device: Device) -> Row:
@@ -115,11 +99,25 @@ def device_row(device: Device) -> Row:
         object_text(device.defaults),
         object_text(device.ext),
         micros(device.status.created),
-        _micros_or_none(device.status.updated),
+        micros_or_none(device.status.updated),
         device.status.auto_provisioned,
         device.status.notification_sent,
         device.version,
+        device.downstream_mapper,
+        device.upstream_mapper,
+        None if device.command_endpoint is None else _endpoint_text(device.command_endpoint),
+        device.status.last_user,
+        device.status.gateway_id,
     )
+
+
+def _endpoint_text(endpoint: CommandEndpoint) -> str:
+    members = {
+        "uri": endpoint.uri,
+        "headers": dict(endpoint.headers),
+        "payload_properties": dict(endpoint.payload_properties),
+    }
+    return json_text({name: member for name, member in members.items() if member})
 
 
 def device_of(row: Row) -> Device:
@@ -138,6 +136,11 @@ def device_of(row: Row) -> Device:
         auto_provisioned,
         notification_sent,
         version,
+        downstream_mapper,
+        upstream_mapper,
+        command_endpoint,
+        last_user,
+        provisioned_gateway,
     ) = row
     return Device(
         tenant_id=tenant_id,
@@ -147,6 +150,8 @@ def device_of(row: Row) -> Device:
             updated=None if updated is None else moment_of(updated),
             auto_provisioned=bool(auto_provisioned),
             notification_sent=bool(notification_sent),
+            last_user=last_user,
+            gateway_id=provisioned_gateway,
         ),
         enabled=None if enabled is None else bool(enabled),
         via=() if via is None else tuple(json.loads(via)),
@@ -155,6 +160,9 @@ def device_of(row: Row) -> Device:
         authorities=() if authorities is None else tuple(json.loads(authorities)),
         defaults={} if defaults is None else json.loads(defaults),
         ext={} if ext is None else json.loads(ext),
+        downstream_mapper=downstream_mapper,
+        upstream_mapper=upstream_mapper,
+        command_endpoint=None if command_endpoint is None else CommandEndpoint(**json.loads(command_endpoint)),
         version=version,
     )
 
@@ -199,8 +207,10 @@ def secrets_text(secrets: Sequence[Secret]) -> str:
             entry["not_after"] = micros(secret.not_after)
         if secret.comment is not None:
             entry["comment"] = secret.comment
+        if secret.material:
+            entry["material"] = dict(secret.material)
         entries.append(entry)
-    return _encode(entries)
+    return json_text(entries)
 
 
 def bare_secret_text(secret_id: str) -> str:
@@ -212,102 +222,31 @@ def _secret(entry: Mapping[str, Any]) -> Secret:
     return Secret(
         secret_id=entry["id"],
         enabled=entry.get("enabled"),
-        not_before=_moment_or_none(entry.get("not_before")),
-        not_after=_moment_or_none(entry.get("not_after")),
+        not_before=moment_or_none(entry.get("not_before")),
+        not_after=moment_or_none(entry.get("not_after")),
         comment=entry.get("comment"),
+        material=entry.get("material", {}),
     )
 
 
-def tenant_row(tenant: Tenant) -> Row:
+def audit_row(row: AuditRow) -> Row:
+    """All but the position, which the database gives."""
     return (
-        tenant.tenant_id,
-        tenant.is_enabled,
-        tenant.alias,
-        tenant.trust_anchor_group,
-        None if tenant.adapters is None else _encode([_adapter_entry(adapter) for adapter in tenant.adapters]),
-        object_text(tenant.defaults),
-        object_text(tenant.ext),
-        None if tenant.resource_limits is None else _encode(asdict(tenant.resource_limits)),
-        None if tenant.registration_limits is None else _encode(asdict(tenant.registration_limits)),
-        _micros_or_none(tenant.created),
-        _micros_or_none(tenant.updated),
-        tenant.version,
-    )
-
-
-def _adapter_entry(adapter: AdapterSettings) -> Mapping[str, Any]:
-    return {
-        "type": adapter.type,
-        "enabled": adapter.enabled,
-        "authentication_required": adapter.authentication_required,
-        "ext": dict(adapter.ext),
-    }
-
-
-def tenant_of(row: Row, anchors: Sequence[TrustAnchor]) -> Tenant:
-    tenant_id, enabled, alias, group, adapters, defaults, ext, resources, registrations, created, updated, version = row
-    return Tenant(
-        tenant_id=TenantId(tenant_id),
-        enabled=bool(enabled),
-        alias=alias,
-        trust_anchor_group=group,
-        trust_anchors=tuple(anchors),
-        adapters=None if adapters is None else tuple(AdapterSettings(**entry) for entry in json.loads(adapters)),
-        defaults={} if defaults is None else json.loads(defaults),
-        ext={} if ext is None else json.loads(ext),
-        resource_limits=None if resources is None else ResourceLimits(**json.loads(resources)),
-        registration_limits=None if registrations is None else RegistrationLimits(**json.loads(registrations)),
-        created=_moment_or_none(created),
-        updated=_moment_or_none(updated),
-        version=version,
-    )
-
-
-def anchor_row(anchor: TrustAnchor, ordinal: int) -> Row:
-    authority = anchor.authority
-    return (
-        anchor.tenant_id,
-        anchor.anchor_id,
-        ordinal,
-        anchor_identity(anchor),
-        authority.subject_dn,
-        authority.public_key_der,
-        authority.certificate_der,
-        authority.subject_der,
-        micros(authority.not_before),
-        micros(authority.not_after),
-        anchor.may_auto_provision,
-        anchor.provisions_gateways,
-        anchor.device_id_template,
-        anchor.auth_id_template,
-        anchor.provisioning_per_s_max,
-    )
-
-
-def anchor_of(row: Row) -> TrustAnchor:
-    tenant_id, anchor_id, _, _, subject_dn, key, certificate, subject, not_before, not_after, *habits = row
-    may_auto_provision, provisions_gateways, device_id_template, auth_id_template, provisioning_per_s_max = habits
-    return TrustAnchor(
-        anchor_id=AnchorId(anchor_id),
-        tenant_id=TenantId(tenant_id),
-        authority=Authority(
-            subject_dn=subject_dn,
-            public_key_der=key,
-            not_before=moment_of(not_before),
-            not_after=moment_of(not_after),
-            certificate_der=certificate,
-            subject_der=subject,
-        ),
-        may_auto_provision=bool(may_auto_provision),
-        provisions_gateways=bool(provisions_gateways),
-        device_id_template=device_id_template,
-        auth_id_template=auth_id_template,
-        provisioning_per_s_max=provisioning_per_s_max,
+        micros(row.moment),
+        row.what,
+        row.tenant_id,
+        row.device_id,
+        row.code,
+        texts_text(row.facts),
+        row.actor,
+        row.remote,
+        None if row.before is None else json_text(row.before),
+        None if row.after is None else json_text(row.after),
     )
 
 
 def audit_of(row: Row) -> AuditRow:
-    position, moment, what, tenant_id, device_id, code, facts = row
+    position, moment, what, tenant_id, device_id, code, facts, actor, remote, before, after = row
     return AuditRow(
         moment=moment_of(moment),
         what=what,
@@ -316,12 +255,16 @@ def audit_of(row: Row) -> AuditRow:
         code=code,
         facts={} if facts is None else cast(dict[str, str], json.loads(facts)),
         position=position,
+        actor=actor,
+        remote=remote,
+        before=None if before is None else json.loads(before),
+        after=None if after is None else json.loads(after),
     )
 
 
-def _micros_or_none(moment: datetime | None) -> int | None:
+def micros_or_none(moment: datetime | None) -> int | None:
     return None if moment is None else micros(moment)
 
 
-def _moment_or_none(micros_: int | None) -> datetime | None:
+def moment_or_none(micros_: int | None) -> datetime | None:
     return None if micros_ is None else moment_of(micros_)

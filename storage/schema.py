@@ -3,7 +3,7 @@
 Times are microseconds since the epoch, UTC. Free-form members are JSON in text columns; a member that
 was never set is NULL. Versions and generated ids are UUIDs as text. No table refers to a tenant by
 foreign key from the device side: a tenant goes at once, its devices in bounded batches after it
-(`purges` remembers which are still to go).
+(`purges` remembers which are still to go, `deleted_tenants` that they were there).
 
 Changing a table takes a migration with the same outcome; a test compares the two.
 """
@@ -36,7 +36,7 @@ tenants = Table(
     "tenants",
     metadata,
     Column("tenant_id", Text, nullable=False),
-    Column("enabled", Boolean, nullable=False),
+    Column("enabled", Boolean),
     Column("alias", Text),
     Column("trust_anchor_group", Text),
     Column("adapters", Text),
@@ -47,6 +47,8 @@ tenants = Table(
     Column("created", BigInteger),
     Column("updated", BigInteger),
     Column("version", Text, nullable=False),
+    Column("minimum_message_size", BigInteger),
+    Column("tracing", Text),
     PrimaryKeyConstraint("tenant_id", name="tenants_pk"),
     UniqueConstraint("alias", name="tenants_alias_unique"),
 )
@@ -69,8 +71,9 @@ trust_anchors = Table(
     Column("device_id_template", Text),
     Column("auth_id_template", Text),
     Column("provisioning_per_s_max", Float),
+    Column("revocation", Text),
+    Column("device_template", Text),
     PrimaryKeyConstraint("tenant_id", "anchor_id", name="trust_anchors_pk"),
-    UniqueConstraint("tenant_id", "identity_hex", name="trust_anchors_identity_unique"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="trust_anchors_tenant", ondelete="CASCADE"),
     Index("trust_anchors_by_subject", "subject_dn"),
 )
@@ -92,8 +95,27 @@ devices = Table(
     Column("auto_provisioned", Boolean, nullable=False),
     Column("notification_sent", Boolean, nullable=False),
     Column("version", Text, nullable=False),
+    Column("downstream_mapper", Text),
+    Column("upstream_mapper", Text),
+    Column("command_endpoint", Text),
+    Column("last_user", Text),
+    Column("provisioned_gateway", Text),
+    Column("credentials_version", Text),  # NULL: one is derived, storage.registration.credentials_version
     PrimaryKeyConstraint("tenant_id", "device_id", name="devices_pk"),
     sqlite_with_rowid=False,
+)
+
+# Who may be a gateway: those named in some device's `via`, and members of groups (hono-registry 1.5).
+HAS_VIA = text("via IS NOT NULL")
+IS_MEMBER = text("member_of IS NOT NULL")
+Index("devices_by_via", devices.c.tenant_id, devices.c.via, sqlite_where=HAS_VIA, postgresql_where=HAS_VIA)
+Index(
+    "devices_by_member_of",
+    devices.c.tenant_id,
+    devices.c.member_of,
+    devices.c.device_id,
+    sqlite_where=IS_MEMBER,
+    postgresql_where=IS_MEMBER,
 )
 
 # The queue of provisioning events: a device is in it from the transaction that provisions it to the one
@@ -147,6 +169,17 @@ purges = Table(
     PrimaryKeyConstraint("tenant_id", name="purges_pk"),
 )
 
+# Tenants that are gone, the last so many (storage.registration.DELETED_TENANTS_MAX): what was theirs is gone
+# with them, and whoever deletes a device of one is told that it is deleted.
+deleted_tenants = Table(
+    "deleted_tenants",
+    metadata,
+    Column("position", Position, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    PrimaryKeyConstraint("position", name="deleted_tenants_pk"),
+    UniqueConstraint("tenant_id", name="deleted_tenants_unique"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -157,6 +190,10 @@ audit = Table(
     Column("device_id", Text),
     Column("code", Text),
     Column("facts", Text),
+    Column("actor", Text),
+    Column("remote", Text),
+    Column("before", Text),
+    Column("after", Text),
     PrimaryKeyConstraint("position", name="audit_pk"),
 )
 REFUSED = text("what = 'device.refused'")  # strangers make these: a ring of their own

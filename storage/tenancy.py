@@ -20,17 +20,12 @@ def anchor_identity(anchor: TrustAnchor) -> str:
 
 
 def check_anchors_differ(tenant: Tenant) -> None:
-    """Raises AnchorExists where two anchors of the tenant share an id, or are the same CA."""
+    """Raises AnchorExists where two anchors of the tenant share an id. They may well be the same CA."""
     ids: set[AnchorId] = set()
-    identities: set[str] = set()
     for anchor in tenant.trust_anchors:
         if anchor.anchor_id in ids:
             raise AnchorExists(f"tenant {tenant.tenant_id!r} lists trust anchor {anchor.anchor_id!r} twice")
-        identity = anchor_identity(anchor)
-        if identity in identities:
-            raise AnchorExists(f"tenant {tenant.tenant_id!r} lists the CA {anchor.authority.subject_dn!r} twice")
         ids.add(anchor.anchor_id)
-        identities.add(identity)
 
 
 def anchors_gone(before: Iterable[TrustAnchor], after: Iterable[TrustAnchor]) -> Sequence[AnchorId]:
@@ -72,4 +67,4 @@ def alias_taken(alias: str | None) -> AliasTaken:
 
 
 def anchor_taken(subject_dn: str) -> AnchorTaken:
-    return AnchorTaken(f"a tenant outside the trust anchor group lists a CA named {subject_dn!r}")
+    return AnchorTaken(f"a tenant outside the trust anchor group lists a CA named {subject_dn!r}", subject_dn)

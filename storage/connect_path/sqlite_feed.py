@@ -16,7 +16,7 @@ from conf.tenant import TenantSettings
 from kernel.ids import TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
-from storage.rows import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, tenant_of
+from storage.rows_tenant import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, tenant_of
 from storage.sqlite import unavailable
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeKind

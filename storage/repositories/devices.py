@@ -1,97 +1,241 @@
-"""Devices and their credentials for administration."""
+"""Devices and their credentials for administration.
 
-from collections.abc import Sequence
-from datetime import datetime
+Whatever may touch many devices does so in transactions of a bounded size: while one lasts, every connecting device
+waits for its turn to write.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import Row as SqlRow
 
 from kernel.ids import DeviceId, TenantId, generate_id
-from registry.errors import DeviceUnknown
-from registry.model import Credential, Device
-from storage.errors import CredentialTaken
+from registry.audit import credentials_document, device_document
+from registry.model import Credential, CredentialSet, Device
+from storage.registration import (
+    check_device_version,
+    check_room,
+    created_device,
+    device_exists,
+    device_unknown,
+    owned_credentials,
+    replaced_device,
+    switched_device,
+)
+from storage.repositories import credentials as credential_rows
+from storage.repositories.audit_writer import AuditWriter
 from storage.repositories.changes import ChangeWriter
 from storage.repositories.engine import reading, writing
-from storage.rows import (
-    CREDENTIAL_COLUMNS,
-    DEVICE_COLUMNS,
-    credential_of,
-    credential_row,
-    device_of,
-    device_row,
-    micros,
-)
-from storage.schema import credentials, device_counts, devices
+from storage.rows import DEVICE_COLUMNS, device_of, device_row
+from storage.schema import deleted_tenants, device_counts, devices, tenants
+from storage.tenancy import tenant_unknown
+from tenant.audit import AuditRow, Deed, written_by
+
+DELETE_BATCH_DEVICES = 500
+IDS_PER_QUERY_MAX = 500
 
 _SELECT_DEVICES = select(*(devices.c[name] for name in DEVICE_COLUMNS))
-_SELECT_CREDENTIALS = select(*(credentials.c[name] for name in CREDENTIAL_COLUMNS))
 
 
 class SqlDevices:
     """`registry.ports.DeviceRepository` on a SQL database."""
 
-    def __init__(self, *, engine: Engine, changes: ChangeWriter) -> None:
+    def __init__(self, *, engine: Engine, changes: ChangeWriter, audit: AuditWriter) -> None:
         self._engine = engine
         self._changes = changes
+        self._audit = audit
 
     def find(self, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
         with reading(self._engine) as connection:
-            row = _find(connection, tenant_id, device_id)
-        return None if row is None else device_of(row)
+            return _find(connection, tenant_id, device_id)
 
     def find_all(self, tenant_id: TenantId, *, after: DeviceId | None, limit: int) -> Sequence[Device]:
-        chosen = _SELECT_DEVICES.where(devices.c.tenant_id == tenant_id).order_by(devices.c.device_id).limit(limit)
-        if after is not None:
-            chosen = chosen.where(devices.c.device_id > after)
         with reading(self._engine) as connection:
-            return [device_of(row) for row in connection.execute(chosen)]
+            return _page(connection, tenant_id, after, limit)
 
-    def credentials_of(self, tenant_id: TenantId, device_id: DeviceId) -> Sequence[Credential]:
-        held = _SELECT_CREDENTIALS.where(
-            credentials.c.tenant_id == tenant_id, credentials.c.device_id == device_id
-        ).order_by(credentials.c.type, credentials.c.auth_id)
-        with reading(self._engine) as connection:
-            return [credential_of(row) for row in connection.execute(held)]
+    def create(self, device: Device, deed: Deed, *, devices_max: int, credentials: Sequence[Credential] = ()) -> None:
+        tenant_id, device_id = device.tenant_id, device.device_id
+        stored = created_device(device)
+        held = owned_credentials(credentials, tenant_id, device_id)
+        with writing(self._engine) as connection:
+            if connection.execute(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)).first() is None:
+                raise tenant_unknown(tenant_id)
+            if _find(connection, tenant_id, device_id) is not None:
+                raise device_exists(tenant_id, device_id)
+            check_room(tenant_id, _count(connection, tenant_id), devices_max)
+            connection.execute(insert(devices).values(**_named(stored), credentials_version=generate_id()))
+            credential_rows.replace_all(connection, tenant_id, device_id, held)
+            _add_to_count(connection, tenant_id, 1)
+            self._changes.device_changed(connection, tenant_id, device_id, enabled=stored.is_enabled)
+            after = device_document(stored) | (credentials_document(held) if held else {})
+            self._audit.write(connection, written_by(deed, "device.created", tenant_id, device_id, after=after))
 
-    def put(self, device: Device, credentials: Sequence[Credential] = ()) -> None:
-        """Write device and credentials in place of what was on record of it. Raises CredentialTaken."""
+    def replace(self, device: Device, deed: Deed, *, expected_version: str | None) -> None:
         tenant_id, device_id = device.tenant_id, device.device_id
         with writing(self._engine) as connection:
-            known = _find(connection, tenant_id, device_id) is not None
-            values = dict(zip(DEVICE_COLUMNS, device_row(device), strict=True))
-            if known:
-                connection.execute(update(devices).where(_is(tenant_id, device_id)).values(values))
-                self._changes.device_changed(connection, tenant_id, device_id, enabled=device.is_enabled)
-                self._changes.credentials_changed(connection, tenant_id, device_id)
-            else:
-                connection.execute(insert(devices).values(values))
-                _add_to_count(connection, tenant_id, 1)
-            _put_credentials(connection, device, credentials)
+            before = _find(connection, tenant_id, device_id)
+            if before is None:
+                raise device_unknown(tenant_id, device_id)
+            check_device_version(device_id, before.version, expected_version)
+            self._update(connection, [(before, replaced_device(device, before))], deed)
+            self._changes.device_changed(connection, tenant_id, device_id, enabled=device.is_enabled)
 
-    def set_enabled(self, tenant_id: TenantId, device_id: DeviceId, *, enabled: bool, moment: datetime) -> None:
-        change = update(devices).where(_is(tenant_id, device_id))
+    def set_enabled(
+        self, tenant_id: TenantId, device_ids: Sequence[DeviceId], deed: Deed, *, enabled: bool
+    ) -> Sequence[DeviceId]:
+        found: list[DeviceId] = []
         with writing(self._engine) as connection:
-            changed = connection.execute(
-                change.values(enabled=enabled, updated=micros(moment), version=generate_id())
-            ).rowcount
-            if not changed:
-                raise _unknown(tenant_id, device_id)
-            self._changes.device_changed(connection, tenant_id, device_id, enabled=enabled)
+            for present in _of_ids(connection, tenant_id, device_ids):
+                edits = [(before, switched_device(before, deed, enabled=enabled)) for before in present]
+                self._update(connection, edits, deed)
+                changed = [device.device_id for device in present]
+                self._changes.devices_changed(connection, tenant_id, changed, enabled=enabled)
+                found += changed
+        return found
 
-    def delete(self, tenant_id: TenantId, device_id: DeviceId) -> None:
+    def delete(self, tenant_id: TenantId, device_id: DeviceId, deed: Deed, *, expected_version: str | None) -> None:
         with writing(self._engine) as connection:
-            if not connection.execute(delete(devices).where(_is(tenant_id, device_id))).rowcount:
-                raise _unknown(tenant_id, device_id)
-            _add_to_count(connection, tenant_id, -1)
-            self._changes.device_deleted(connection, tenant_id, device_id)
+            device = _find(connection, tenant_id, device_id)
+            if device is None:
+                if expected_version is None and _is_deleted(connection, tenant_id):
+                    return  # it went with its tenant
+                raise device_unknown(tenant_id, device_id)
+            check_device_version(device_id, device.version, expected_version)
+            self._delete(connection, [device], deed)
+
+    def delete_many(self, tenant_id: TenantId, device_ids: Sequence[DeviceId], deed: Deed) -> Sequence[DeviceId]:
+        found: list[DeviceId] = []
+        with writing(self._engine) as connection:
+            for present in _of_ids(connection, tenant_id, device_ids):
+                self._delete(connection, present, deed)
+                found += [device.device_id for device in present]
+        return found
+
+    def delete_all(self, tenant_id: TenantId, deed: Deed) -> int:
+        """Goes through the ids once, so that it ends however many devices register meanwhile. One audit row tells of
+        all of it; at any moment it says how many are gone.
+        """
+        removed, position = 0, 0
+        after: DeviceId | None = None
+        while True:
+            with writing(self._engine) as connection:
+                batch = _ids_behind(connection, tenant_id, after)
+                if not batch:
+                    return removed
+                _remove(connection, tenant_id, batch)
+                removed += len(batch)
+                facts = {"devices": str(removed)}
+                if position:
+                    self._audit.set_facts(connection, position, facts)
+                else:
+                    row = written_by(deed, "devices.deleted", tenant_id, facts=facts)
+                    position = self._audit.write(connection, row)
+                # With every batch: a device of this one may have connected since the last.
+                self._changes.all_devices_deleted(connection, tenant_id)
+            after = batch[-1]
+
+    def find_credentials(self, tenant_id: TenantId, device_id: DeviceId) -> CredentialSet | None:
+        with reading(self._engine) as connection:
+            return credential_rows.find_set(connection, tenant_id, device_id)
+
+    def replace_credentials(
+        self,
+        tenant_id: TenantId,
+        device_id: DeviceId,
+        change: Callable[[CredentialSet], Sequence[Credential]],
+        deed: Deed,
+        *,
+        expected_version: str | None,
+    ) -> str:
+        with writing(self._engine) as connection:
+            before = credential_rows.find_set(connection, tenant_id, device_id)
+            if before is None:
+                raise device_unknown(tenant_id, device_id)
+            check_device_version(device_id, before.version, expected_version, what="the set of credentials of device")
+            held = owned_credentials(change(before), tenant_id, device_id)
+            credential_rows.replace_all(connection, tenant_id, device_id, held)
+            version = generate_id()
+            connection.execute(update(devices).where(_is(tenant_id, device_id)).values(credentials_version=version))
+            self._changes.credentials_changed(connection, tenant_id, device_id)
+            was, is_now = credentials_document(before.credentials), credentials_document(held, before.credentials)
+            row = written_by(deed, "credentials.updated", tenant_id, device_id, before=was, after=is_now)
+            self._audit.write(connection, row)
+        return version
+
+    def _update(self, connection: Connection, edits: Sequence[tuple[Device, Device]], deed: Deed) -> None:
+        """Each device in place of what it was, with its audit row."""
+        rows: list[AuditRow] = []
+        for before, after in edits:
+            tenant_id, device_id = after.tenant_id, after.device_id
+            connection.execute(update(devices).where(_is(tenant_id, device_id)).values(_named(after)))
+            was, is_now = device_document(before), device_document(after, before)
+            rows.append(written_by(deed, "device.updated", tenant_id, device_id, before=was, after=is_now))
+        self._audit.write_all(connection, rows)
+
+    def _delete(self, connection: Connection, present: Sequence[Device], deed: Deed) -> None:
+        """Devices of one tenant, with their credentials and audit rows."""
+        tenant_id, device_ids = present[0].tenant_id, [device.device_id for device in present]
+        held = credential_rows.held_by(connection, tenant_id, device_ids)
+        _remove(connection, tenant_id, device_ids)
+        self._changes.devices_deleted(connection, tenant_id, device_ids)
+        rows: list[AuditRow] = []
+        for device in present:
+            own = held.get(device.device_id)
+            document = device_document(device) | (credentials_document(own) if own else {})
+            rows.append(written_by(deed, "device.deleted", tenant_id, device.device_id, before=document))
+        self._audit.write_all(connection, rows)
 
 
 def _is(tenant_id: TenantId, device_id: DeviceId) -> Any:
     return and_(devices.c.tenant_id == tenant_id, devices.c.device_id == device_id)
 
 
-def _find(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> Row[Any] | None:
-    return connection.execute(_SELECT_DEVICES.where(_is(tenant_id, device_id))).first()
+def _find(connection: Connection, tenant_id: TenantId, device_id: DeviceId) -> Device | None:
+    row: SqlRow[Any] | None = connection.execute(_SELECT_DEVICES.where(_is(tenant_id, device_id))).first()
+    return None if row is None else device_of(row)
+
+
+def _page(connection: Connection, tenant_id: TenantId, after: DeviceId | None, limit: int) -> list[Device]:
+    chosen = _SELECT_DEVICES.where(devices.c.tenant_id == tenant_id).order_by(devices.c.device_id).limit(limit)
+    if after is not None:
+        chosen = chosen.where(devices.c.device_id > after)
+    return [device_of(row) for row in connection.execute(chosen)]
+
+
+def _ids_behind(connection: Connection, tenant_id: TenantId, after: DeviceId | None) -> list[DeviceId]:
+    chosen = select(devices.c.device_id).where(devices.c.tenant_id == tenant_id)
+    if after is not None:
+        chosen = chosen.where(devices.c.device_id > after)
+    return list(connection.execute(chosen.order_by(devices.c.device_id).limit(DELETE_BATCH_DEVICES)).scalars())
+
+
+def _of_ids(connection: Connection, tenant_id: TenantId, device_ids: Sequence[DeviceId]) -> Iterator[list[Device]]:
+    """Those on record, in the order of ids, some at a time and never none."""
+    named = sorted(set(device_ids))
+    for start in range(0, len(named), IDS_PER_QUERY_MAX):
+        chosen = _SELECT_DEVICES.where(
+            devices.c.tenant_id == tenant_id, devices.c.device_id.in_(named[start : start + IDS_PER_QUERY_MAX])
+        )
+        present = [device_of(row) for row in connection.execute(chosen.order_by(devices.c.device_id))]
+        if present:
+            yield present
+
+
+def _remove(connection: Connection, tenant_id: TenantId, device_ids: Sequence[DeviceId]) -> None:
+    """Devices that are there, with their credentials. At most IDS_PER_QUERY_MAX."""
+    connection.execute(delete(devices).where(devices.c.tenant_id == tenant_id, devices.c.device_id.in_(device_ids)))
+    _add_to_count(connection, tenant_id, -len(device_ids))
+
+
+def _is_deleted(connection: Connection, tenant_id: TenantId) -> bool:
+    remembered = select(deleted_tenants.c.position).where(deleted_tenants.c.tenant_id == tenant_id)
+    return connection.execute(remembered).first() is not None
+
+
+def _count(connection: Connection, tenant_id: TenantId) -> int:
+    count = connection.execute(select(device_counts.c.devices).where(device_counts.c.tenant_id == tenant_id)).scalar()
+    return 0 if count is None else int(count)
 
 
 def _add_to_count(connection: Connection, tenant_id: TenantId, added: int) -> None:
@@ -100,24 +244,5 @@ def _add_to_count(connection: Connection, tenant_id: TenantId, added: int) -> No
     connection.execute(update(device_counts).where(ours).values(devices=device_counts.c.devices + added))
 
 
-def _put_credentials(connection: Connection, device: Device, held: Sequence[Credential]) -> None:
-    connection.execute(
-        delete(credentials).where(
-            credentials.c.tenant_id == device.tenant_id, credentials.c.device_id == device.device_id
-        )
-    )
-    for entry in held:
-        taken = select(credentials.c.device_id).where(
-            credentials.c.tenant_id == device.tenant_id,
-            credentials.c.type == entry.type,
-            credentials.c.auth_id == entry.auth_id,
-        )
-        if connection.execute(taken).first() is not None:
-            raise CredentialTaken(f"{entry.type} {entry.auth_id!r} belongs to another device")
-        connection.execute(
-            insert(credentials).values(dict(zip(CREDENTIAL_COLUMNS, credential_row(entry), strict=True)))
-        )
-
-
-def _unknown(tenant_id: TenantId, device_id: DeviceId) -> DeviceUnknown:
-    return DeviceUnknown(f"tenant {tenant_id!r} has no device {device_id!r}")
+def _named(device: Device) -> dict[str, Any]:
+    return dict(zip(DEVICE_COLUMNS, device_row(device), strict=True))

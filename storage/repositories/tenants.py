@@ -2,7 +2,8 @@
 
 A tenant is deleted at once, its devices after it in batches: a transaction that removes a million
 devices would keep every connecting device waiting. Which tenants are still to be purged is on record,
-so a purge that was cut short is finished by the next start, or before an id is used again.
+so a purge that was cut short is finished by the next start, or before an id is used again. The tenants deleted
+last are remembered until their id is used again: deleting a device that went with one of them is no error.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, or_, select, update
 
 from kernel.ids import TenantId
+from storage.registration import DELETED_TENANTS_MAX
+from storage.repositories.audit_writer import AuditWriter
 from storage.repositories.changes import ChangeWriter
 from storage.repositories.engine import reading, writing
-from storage.rows import ANCHOR_COLUMNS, TENANT_COLUMNS, Row, anchor_of, anchor_row, tenant_of, tenant_row
-from storage.schema import device_counts, devices, purges, tenants, trust_anchors
+from storage.rows import Row
+from storage.rows_tenant import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, anchor_row, tenant_of, tenant_row
+from storage.schema import deleted_tenants, device_counts, devices, purges, tenants, trust_anchors
 from storage.tenancy import (
     alias_taken,
     anchor_taken,
@@ -25,6 +29,7 @@ from storage.tenancy import (
     tenant_unknown,
     versioned,
 )
+from tenant.audit import Deed, tenant_document, written_by
 from tenant.model import Tenant, TrustAnchor
 
 PURGE_BATCH_DEVICES = 1000
@@ -37,11 +42,12 @@ _SELECT_ANCHORS = select(*(trust_anchors.c[name] for name in ANCHOR_COLUMNS))
 class SqlTenants:
     """`tenant.ports.TenantRepository` on a SQL database."""
 
-    def __init__(self, *, engine: Engine, changes: ChangeWriter) -> None:
+    def __init__(self, *, engine: Engine, changes: ChangeWriter, audit: AuditWriter) -> None:
         self._engine = engine
         self._changes = changes
+        self._audit = audit
 
-    def create(self, tenant: Tenant) -> None:
+    def create(self, tenant: Tenant, deed: Deed) -> None:
         check_anchors_differ(tenant)
         self._purge(tenant.tenant_id)
         with writing(self._engine) as connection:
@@ -54,7 +60,10 @@ class SqlTenants:
             connection.execute(insert(tenants).values(_named(TENANT_COLUMNS, tenant_row(stored))))
             _insert_anchors(connection, stored)
             _count_devices(connection, tenant.tenant_id)
+            _forget_deletion(connection, tenant.tenant_id)
             self._changes.tenant_changed(connection, tenant.tenant_id)
+            row = written_by(deed, "tenant.created", tenant.tenant_id, after=tenant_document(stored))
+            self._audit.write(connection, row)
 
     def find(self, tenant_id: TenantId) -> Tenant | None:
         with reading(self._engine) as connection:
@@ -72,7 +81,7 @@ class SqlTenants:
             anchors = _anchors(connection, within)
         return [tenant_of(row, anchors.get(row.tenant_id, [])) for row in rows]
 
-    def replace(self, tenant: Tenant, *, expected_version: str | None) -> None:
+    def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None) -> None:
         check_anchors_differ(tenant)
         with writing(self._engine) as connection:
             before = _get(connection, tenant.tenant_id)
@@ -86,8 +95,11 @@ class SqlTenants:
             self._changes.tenant_changed(connection, tenant.tenant_id)
             gone = anchors_gone(before.trust_anchors, stored.trust_anchors)
             self._changes.anchors_removed(connection, tenant.tenant_id, gone)
+            was, is_now = tenant_document(before), tenant_document(stored)
+            row = written_by(deed, "tenant.updated", tenant.tenant_id, before=was, after=is_now)
+            self._audit.write(connection, row)
 
-    def delete(self, tenant_id: TenantId, *, expected_version: str | None) -> None:
+    def delete(self, tenant_id: TenantId, deed: Deed, *, expected_version: str | None) -> None:
         with writing(self._engine) as connection:
             before = _get(connection, tenant_id)
             check_version(tenant_id, before.version, expected_version)
@@ -95,8 +107,10 @@ class SqlTenants:
             connection.execute(delete(device_counts).where(device_counts.c.tenant_id == tenant_id))
             connection.execute(delete(purges).where(purges.c.tenant_id == tenant_id))
             connection.execute(insert(purges).values(tenant_id=tenant_id))
+            _remember_deletion(connection, tenant_id)
             self._changes.anchors_removed(connection, tenant_id, anchors_gone(before.trust_anchors, ()))
             self._changes.tenant_deleted(connection, tenant_id)
+            self._audit.write(connection, written_by(deed, "tenant.deleted", tenant_id, before=tenant_document(before)))
         self._purge(tenant_id)
 
     def finish_purges(self) -> None:
@@ -176,6 +190,17 @@ def _check_free(connection: Connection, tenant: Tenant) -> None:
         row = connection.execute(listed).first()
         if row is not None:
             raise anchor_taken(row.subject_dn)
+
+
+def _remember_deletion(connection: Connection, tenant_id: TenantId) -> None:
+    _forget_deletion(connection, tenant_id)
+    connection.execute(insert(deleted_tenants).values(tenant_id=tenant_id))
+    last = connection.execute(select(func.max(deleted_tenants.c.position))).scalar_one()
+    connection.execute(delete(deleted_tenants).where(deleted_tenants.c.position <= last - DELETED_TENANTS_MAX))
+
+
+def _forget_deletion(connection: Connection, tenant_id: TenantId) -> None:
+    connection.execute(delete(deleted_tenants).where(deleted_tenants.c.tenant_id == tenant_id))
 
 
 def _count_devices(connection: Connection, tenant_id: TenantId) -> None:

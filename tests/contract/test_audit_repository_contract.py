@@ -9,14 +9,13 @@ import pytest
 
 from kernel.ids import DeviceId, TenantId
 from tenant.audit import AuditRow
-from tests.support.stores import DRIVERS, NOW, TENANT, AnyStore, anchor, opened, order, tenant
+from tests.support.stores import DEED, DRIVERS, NOW, TENANT, AnyStore, anchor, opened, order, tenant
 from tests.support.waiting import until
 
 
 @pytest.fixture(params=DRIVERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
     with opened(request.param, tmp_path, audit_rows_max=100) as store:
-        store.tenants.create(tenant(TENANT, anchor()))
         yield store
 
 
@@ -79,9 +78,10 @@ async def test_the_oldest_rows_make_room_and_positions_go_on(store: AnyStore) ->
     assert store.audit.last_position() == 0
     for start in range(0, 250, 50):
         await recorded(store, *(row(number) for number in range(start, start + 50)))
+    store.tenants.create(tenant(TENANT, anchor()), DEED)
     await store.connect_path.provision(order("sensor-1"))
     kept = store.audit.read(after=0, limit=1000)
-    assert [entry.position for entry in kept] == list(range(152, 252))
-    assert kept[-1].what == "device.provisioned"
-    assert store.audit.last_position() == 251
-    assert store.audit.first_position_since(NOW) == 151
+    assert [entry.position for entry in kept] == list(range(153, 253))
+    assert [entry.what for entry in kept[-2:]] == ["tenant.created", "device.provisioned"]
+    assert store.audit.last_position() == 252
+    assert store.audit.first_position_since(NOW) == 152

@@ -22,6 +22,7 @@ from registry.model import (
 )
 from tenant.audit import AuditRow
 from tests.support.stores import (
+    DEED,
     DRIVERS,
     NOW,
     TENANT,
@@ -29,9 +30,12 @@ from tests.support.stores import (
     Heard,
     anchor,
     credential,
+    credentials_of,
     device,
     opened,
     order,
+    put,
+    rows_of_devices,
     tenant,
 )
 from tests.support.waiting import until
@@ -54,7 +58,7 @@ HOSTILE = [
 @pytest.fixture(params=DRIVERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
     with opened(request.param, tmp_path) as store:
-        store.tenants.create(tenant(TENANT, anchor()))
+        store.tenants.create(tenant(TENANT, anchor()), DEED)
         yield store
 
 
@@ -83,7 +87,7 @@ async def test_a_stranger_becomes_the_device_that_the_contract_describes(store: 
     )
     assert known.credential_enabled
     assert known.notification_due
-    (held,) = store.devices.credentials_of(TENANT, DeviceId("sensor-1"))
+    (held,) = credentials_of(store, TENANT, DeviceId("sensor-1"))
     assert (held.type, held.auth_id, held.enabled, held.comment) == (X509_CERT, "CN=sensor-1", True, comment)
     assert held.secrets == (Secret(secret_id=held.secrets[0].secret_id),)
     assert len(held.secrets[0].secret_id) == len(known.device.version) == 36
@@ -121,13 +125,13 @@ async def test_provisioning_again_returns_the_record_and_writes_nothing(store: A
     again = await store.connect_path.provision(order("another-id", auth_id="CN=sensor-1"))
     assert again == first
     assert len(store.devices.find_all(TENANT, after=None, limit=10)) == 1
-    assert len(store.audit.read(after=0, limit=10)) == 1
+    assert len(rows_of_devices(store)) == 1
 
 
 @pytest.mark.parametrize("enabled", [False, True, None])
 async def test_a_credential_on_record_in_any_state_is_returned_as_it_is(store: AnyStore, enabled: bool | None) -> None:
     held = credential("sensor-1", enabled=enabled, ext={"client-id": "x"})
-    store.devices.put(device("sensor-1", enabled=False), [held])
+    put(store, device("sensor-1", enabled=False), [held])
     known = await store.connect_path.provision(order("another-id", auth_id="CN=sensor-1"))
     assert known.credential_enabled is (enabled is not False)
     assert known.credential_ext == {"client-id": "x"}
@@ -143,7 +147,7 @@ async def test_a_device_id_that_is_taken_is_refused_and_nothing_is_written(store
         await store.connect_path.provision(order("sensor-1", auth_id="CN=impostor"))
     assert await find(store, "CN=impostor") is None
     assert store.devices.find(TENANT, DeviceId("sensor-1")) == first.device
-    assert len(store.audit.read(after=0, limit=10)) == 1
+    assert len(rows_of_devices(store)) == 1
 
 
 async def test_a_full_tenant_takes_no_further_device(store: AnyStore) -> None:
@@ -153,7 +157,7 @@ async def test_a_full_tenant_takes_no_further_device(store: AnyStore) -> None:
         await store.connect_path.provision(order("sensor-3", devices_max=2))
     assert await find(store, "CN=sensor-3") is None
     assert (await store.connect_path.provision(order("sensor-0", devices_max=2))).device.device_id == "sensor-0"
-    store.devices.delete(TENANT, DeviceId("sensor-1"))
+    store.devices.delete(TENANT, DeviceId("sensor-1"), DEED, expected_version=None)
     await store.connect_path.provision(order("sensor-3", devices_max=2))
 
 
@@ -163,10 +167,10 @@ async def test_a_limit_of_zero_means_no_device_at_all(store: AnyStore) -> None:
 
 
 async def test_devices_put_by_operators_count_and_another_tenants_do_not(store: AnyStore) -> None:
-    store.tenants.create(tenant("other", anchor(name="CN=Other CA")))
+    store.tenants.create(tenant("other", anchor(name="CN=Other CA")), DEED)
     await store.connect_path.provision(order("theirs", tenant_id="other", devices_max=1))
-    store.devices.put(device("ours"))
-    store.devices.put(device("ours", enabled=False))
+    put(store, device("ours"))
+    put(store, device("ours", enabled=False))
     await store.connect_path.provision(order("sensor-1", devices_max=2))
     with pytest.raises(DeviceLimitReached):
         await store.connect_path.provision(order("sensor-2", devices_max=2))
@@ -191,22 +195,22 @@ async def test_simultaneous_strangers_stop_exactly_at_the_limit(store: AnyStore)
     ids=["tenant disabled", "anchor gone", "another anchor", "permission gone"],
 )
 async def test_permission_withdrawn_after_the_handshake_is_noticed(store: AnyStore, now: object) -> None:
-    store.tenants.replace(now, expected_version=None)  # type: ignore[arg-type]
+    store.tenants.replace(now, DEED, expected_version=None)  # type: ignore[arg-type]
     with pytest.raises(ProvisioningWithdrawn):
         await store.connect_path.provision(order())
     assert await find(store, "CN=sensor-1") is None
     assert await store.connect_path.due_notifications(before=NOW + timedelta(days=1), limit=10) == []
-    assert store.audit.read(after=0, limit=10) == []
+    assert rows_of_devices(store) == []
 
 
 async def test_a_deleted_tenant_provisions_nothing(store: AnyStore) -> None:
-    store.tenants.delete(TENANT, expected_version=None)
+    store.tenants.delete(TENANT, DEED, expected_version=None)
     with pytest.raises(ProvisioningWithdrawn):
         await store.connect_path.provision(order())
 
 
 async def test_the_same_anchor_id_of_another_tenant_gives_no_permission(store: AnyStore) -> None:
-    store.tenants.create(tenant("other"))
+    store.tenants.create(tenant("other"), DEED)
     with pytest.raises(ProvisioningWithdrawn):
         await store.connect_path.provision(order(tenant_id="other"))
 
@@ -217,7 +221,7 @@ async def test_many_callers_with_one_certificate_get_one_device(store: AnyStore)
     assert len({outcome.device.device_id for outcome in outcomes}) == 1
     assert len({outcome.device.version for outcome in outcomes}) == 1
     assert len(store.devices.find_all(TENANT, after=None, limit=10)) == 1
-    assert len(store.audit.read(after=0, limit=10)) == 1
+    assert len(rows_of_devices(store)) == 1
 
 
 async def test_five_hundred_strangers_at_once_are_five_hundred_devices(store: AnyStore) -> None:
@@ -225,11 +229,11 @@ async def test_five_hundred_strangers_at_once_are_five_hundred_devices(store: An
     assert [outcome.device.device_id for outcome in outcomes] == [f"s-{number}" for number in range(500)]
     assert len(store.devices.find_all(TENANT, after=None, limit=1000)) == 500
     assert len(await store.connect_path.due_notifications(before=NOW + timedelta(days=1), limit=1000)) == 500
-    assert len(store.audit.read(after=0, limit=1000)) == 500
+    assert len(rows_of_devices(store)) == 500
 
 
 async def test_refused_orders_do_not_fail_their_neighbours(store: AnyStore) -> None:
-    store.devices.put(device("taken"))
+    put(store, device("taken"))
     asked: list[ProvisioningOrder] = []
     for number in range(20):
         asked.append(order(f"good-{number}"))
@@ -256,7 +260,7 @@ async def test_a_callers_end_does_not_end_its_order_or_its_neighbours(store: Any
 
 async def test_the_audit_row_says_who_came(store: AnyStore) -> None:
     await store.connect_path.provision(order("sensor-1"))
-    (row,) = store.audit.read(after=0, limit=10)
+    (row,) = rows_of_devices(store)
     assert (row.what, row.tenant_id, row.device_id, row.code, row.moment) == (
         "device.provisioned",
         TENANT,
@@ -304,14 +308,14 @@ async def test_marking_counts_as_an_update_and_is_safe_to_repeat(store: AnyStore
 
 async def test_marking_a_device_that_is_gone_does_nothing(store: AnyStore) -> None:
     await store.connect_path.provision(order("sensor-1"))
-    store.devices.delete(TENANT, DeviceId("sensor-1"))
+    store.devices.delete(TENANT, DeviceId("sensor-1"), DEED, expected_version=None)
     await store.connect_path.mark_notified(TENANT, DeviceId("sensor-1"))
     assert await find_device(store, TENANT, DeviceId("sensor-1")) is None
 
 
 async def test_a_deleted_device_leaves_no_queued_event_and_no_credential(store: AnyStore) -> None:
     await store.connect_path.provision(order("sensor-1"))
-    store.devices.delete(TENANT, DeviceId("sensor-1"))
+    store.devices.delete(TENANT, DeviceId("sensor-1"), DEED, expected_version=None)
     assert await store.connect_path.due_notifications(before=NOW + timedelta(days=1), limit=10) == []
     assert await find(store, "CN=sensor-1") is None
     assert (await store.connect_path.provision(order("sensor-2", auth_id="CN=sensor-1"))).device.device_id == "sensor-2"
@@ -323,16 +327,16 @@ async def test_the_count_of_devices_is_the_tenants_own_at_any_time(store: AnySto
         return await count(TENANT), await count(TenantId("other"))
 
     assert await counts() == (0, 0)
-    store.devices.put(device("early", tenant_id="other"))
-    store.tenants.create(tenant("other", anchor(name="CN=Other CA")))
+    store.tenants.create(tenant("other", anchor(name="CN=Other CA")), DEED)
+    put(store, device("early", tenant_id="other"))
     await asyncio.gather(*(store.connect_path.provision(order(f"sensor-{number}")) for number in range(70)))
     await store.connect_path.provision(order("theirs", tenant_id="other"))
     assert await counts() == (70, 2)
-    store.devices.delete(TENANT, DeviceId("sensor-3"))
-    store.devices.put(device("sensor-4"))
-    store.devices.put(device("by-hand"))
+    store.devices.delete(TENANT, DeviceId("sensor-3"), DEED, expected_version=None)
+    put(store, device("sensor-4"))
+    put(store, device("by-hand"))
     assert await counts() == (70, 2)
-    store.tenants.delete(TENANT, expected_version=None)
+    store.tenants.delete(TENANT, DEED, expected_version=None)
     assert await counts() == (0, 2)
 
 
@@ -348,11 +352,11 @@ async def test_hostile_names_come_back_as_they_were_or_are_refused_by_name(store
     assert known.device.device_id == name
     assert await find(store, f"CN={name}") == known
     assert await find_device(store, TENANT, DeviceId(name)) == known.device
-    assert store.audit.read(after=1, limit=1)[0].facts["issuer"] == name
+    assert rows_of_devices(store)[1].facts["issuer"] == name
     assert [entry.device_id for entry in store.devices.find_all(TENANT, after=None, limit=9)] == sorted(
         ["neighbour", name]
     )
-    store.devices.delete(TENANT, DeviceId(name))
+    store.devices.delete(TENANT, DeviceId(name), DEED, expected_version=None)
     assert await find(store, f"CN={name}") is None
     assert await find(store, "CN=neighbour") is not None
 
@@ -374,8 +378,8 @@ async def test_names_that_differ_only_in_a_nul_are_two_names(store: AnyStore) ->
 async def test_a_recorded_row_is_written_soon(store: AnyStore) -> None:
     row = AuditRow(moment=NOW, what="device.refused", tenant_id=None, code="untrusted-issuer", facts={"issuer": "CN=x"})
     store.connect_path.record(row)
-    await until(lambda: store.audit.read(after=0, limit=1))
-    assert store.audit.read(after=0, limit=10) == [replace(row, position=1)]
+    await until(lambda: rows_of_devices(store))
+    assert rows_of_devices(store) == [replace(row, position=2)]
 
 
 @pytest.mark.parametrize("auth_id", ["CN=sensor-1", "CN=nobody", "CN=\udcff"])
@@ -385,8 +389,8 @@ async def test_a_lookup_delivers_what_was_committed_before_it(store: AnyStore, a
     heard = Heard(store.feed)
     await find(store, auth_id)
     assert heard.changes == []
-    store.tenants.create(tenant("another"))
-    store.devices.set_enabled(TENANT, DeviceId("sensor-1"), enabled=False, moment=NOW)
+    store.tenants.create(tenant("another"), DEED)
+    store.devices.set_enabled(TENANT, [DeviceId("sensor-1")], DEED, enabled=False)
     known = await find(store, auth_id)
     assert heard.kinds() == ["tenant", "device"]
     assert known is None or not known.device.is_enabled

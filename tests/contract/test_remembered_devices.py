@@ -11,7 +11,20 @@ from kernel.ids import AuthId, DeviceId, TenantId
 from registry.directory import AUTH_ID_REMEMBERED_MAX_CHARS, DeviceDirectory
 from registry.model import X509_CERT, DeviceStatus, KnownDevice
 from tenant.ports import Change, ChangeKind
-from tests.support.stores import DRIVERS, NOW, TENANT, AnyStore, anchor, credential, device, opened, order, tenant
+from tests.support.stores import (
+    DEED,
+    DRIVERS,
+    NOW,
+    TENANT,
+    AnyStore,
+    anchor,
+    credential,
+    device,
+    opened,
+    order,
+    put,
+    tenant,
+)
 
 SENSOR, OTHER = DeviceId("sensor-1"), DeviceId("sensor-2")
 
@@ -19,10 +32,10 @@ SENSOR, OTHER = DeviceId("sensor-1"), DeviceId("sensor-2")
 @pytest.fixture(params=DRIVERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
     with opened(request.param, tmp_path) as store:
-        store.tenants.create(tenant(TENANT, anchor()))
-        store.tenants.create(tenant("other", anchor("other-ca", name="CN=Other CA")))
+        store.tenants.create(tenant(TENANT, anchor()), DEED)
+        store.tenants.create(tenant("other", anchor("other-ca", name="CN=Other CA")), DEED)
         for name in (SENSOR, OTHER):
-            store.devices.put(device(name), [credential(name)])
+            put(store, device(name), [credential(name)])
         yield store
 
 
@@ -56,7 +69,7 @@ def test_who_is_not_worth_it_and_who_is_unknown_are_not_remembered(store: AnySto
     first, second = (devices.find_by_certificate_now(TENANT, AuthId("CN=sensor-1")) for _ in range(2))
     assert first is not second and first == second
     assert find(devices, "nobody") is None
-    store.devices.put(device("nobody"), [credential("nobody")])
+    put(store, device("nobody"), [credential("nobody")])
     assert find(devices, "nobody") is not None
 
 
@@ -72,13 +85,13 @@ async def test_a_device_whose_event_is_not_kept_yet_is_not_remembered(
 
 
 CHANGES: dict[str, Callable[[AnyStore], None]] = {
-    "disabled": lambda store: store.devices.set_enabled(TENANT, SENSOR, enabled=False, moment=NOW),
-    "deleted": lambda store: store.devices.delete(TENANT, SENSOR),
-    "tenant-deleted": lambda store: store.tenants.delete(TENANT, expected_version=None),
-    "defaults": lambda store: store.devices.put(device(SENSOR, defaults={"ttl": 5}), [credential(SENSOR)]),
-    "credential-disabled": lambda store: store.devices.put(device(SENSOR), [credential(SENSOR, enabled=False)]),
-    "credential-gone": lambda store: store.devices.put(device(SENSOR), []),
-    "credential-bound": lambda store: store.devices.put(device(SENSOR), [credential(SENSOR, ext={"client-id": "x"})]),
+    "disabled": lambda store: store.devices.set_enabled(TENANT, [SENSOR], DEED, enabled=False),
+    "deleted": lambda store: store.devices.delete(TENANT, SENSOR, DEED, expected_version=None),
+    "tenant-deleted": lambda store: store.tenants.delete(TENANT, DEED, expected_version=None),
+    "defaults": lambda store: put(store, device(SENSOR, defaults={"ttl": 5}), [credential(SENSOR)]),
+    "credential-disabled": lambda store: put(store, device(SENSOR), [credential(SENSOR, enabled=False)]),
+    "credential-gone": lambda store: put(store, device(SENSOR), []),
+    "credential-bound": lambda store: put(store, device(SENSOR), [credential(SENSOR, ext={"client-id": "x"})]),
 }
 
 
@@ -95,17 +108,17 @@ def test_what_is_changed_is_known_to_the_very_next_lookup(
 
 def test_a_change_of_one_device_leaves_the_others_remembered(store: AnyStore, devices: DeviceDirectory) -> None:
     kept, _ = remembered(devices, OTHER), remembered(devices)
-    store.devices.set_enabled(TENANT, SENSOR, enabled=False, moment=NOW)
-    store.tenants.delete(TenantId("other"), expected_version=None)
+    store.devices.set_enabled(TENANT, [SENSOR], DEED, enabled=False)
+    store.tenants.delete(TenantId("other"), DEED, expected_version=None)
     assert find(devices, OTHER) is kept
 
 
 def test_every_credential_of_a_changed_device_is_forgotten(store: AnyStore, devices: DeviceDirectory) -> None:
     both = [credential(SENSOR), credential(SENSOR, auth_id="CN=spare")]
-    store.devices.put(device(SENSOR), both)
+    put(store, device(SENSOR), both)
     remembered(devices)
     remembered(devices, "spare")
-    store.devices.put(device(SENSOR), [replace(one, enabled=False) for one in both])
+    put(store, device(SENSOR), [replace(one, enabled=False) for one in both])
     for name in (SENSOR, "spare"):
         known = find(devices, name)
         assert known is not None and not known.credential_enabled
@@ -125,7 +138,7 @@ def test_what_changes_during_a_lookup_is_not_remembered(
 
     def and_then_disabled(tenant_id: TenantId, type_: str, auth_id: AuthId) -> KnownDevice | None:
         known = look_up(tenant_id, type_, auth_id)
-        store.devices.set_enabled(TENANT, SENSOR, enabled=False, moment=NOW)
+        store.devices.set_enabled(TENANT, [SENSOR], DEED, enabled=False)
         store.feed.catch_up()
         return known
 
@@ -141,7 +154,7 @@ def test_only_so_many_are_remembered(
 ) -> None:
     monkeypatch.setattr(registry.directory, "REMEMBERED_MAX", 2)
     for number in range(5):
-        store.devices.put(device(f"d-{number}", status=DeviceStatus(created=NOW)), [credential(f"d-{number}")])
+        put(store, device(f"d-{number}", status=DeviceStatus(created=NOW)), [credential(f"d-{number}")])
     store.feed.catch_up()
     held = [remembered(devices, f"d-{number}") for number in range(5)]
     assert find(devices, "d-4") is held[4] and find(devices, "d-3") is held[3]
@@ -155,7 +168,7 @@ def test_a_name_of_any_length_is_found_and_only_a_short_one_is_remembered(
     """A certificate's owner chooses its subject, and ten thousand of those may be remembered."""
     names = ["s" * (AUTH_ID_REMEMBERED_MAX_CHARS + more) for more in (-3, -2)]  # behind CN=
     for number, name in enumerate(names):
-        store.devices.put(device(f"d-{number}"), [credential(f"d-{number}", auth_id=f"CN={name}")])
+        put(store, device(f"d-{number}"), [credential(f"d-{number}", auth_id=f"CN={name}")])
     store.feed.catch_up()
     assert remembered(devices, names[0])
     found = find(devices, names[1])

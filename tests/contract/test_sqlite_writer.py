@@ -20,7 +20,7 @@ from storage.database import DATABASE_FILE
 from storage.open import Store
 from storage.repositories import tenants as tenants_module
 from tenant.audit import AuditRow
-from tests.support.stores import NOW, TENANT, anchor, device, open_sqlite, order, tenant
+from tests.support.stores import DEED, NOW, TENANT, anchor, device, open_sqlite, order, put, rows_of_devices, tenant
 from tests.support.waiting import until
 
 
@@ -28,7 +28,7 @@ from tests.support.waiting import until
 def opened(data_dir: Path, **settings: Any) -> Iterator[Store]:
     store = open_sqlite(data_dir, **settings)
     if store.tenants.find(TENANT) is None:
-        store.tenants.create(tenant(TENANT, anchor()))
+        store.tenants.create(tenant(TENANT, anchor()), DEED)
     try:
         yield store
     finally:
@@ -59,9 +59,9 @@ async def test_a_locked_database_is_told_by_name_and_the_next_try_works(tmp_path
             known = await store.connect_path.find_by_credential(TENANT, X509_CERT, order("before").auth_id)
             assert known is not None and known.notification_due
             with pytest.raises(StorageUnavailable, match="locked"):
-                store.devices.put(device("by-hand"))
+                put(store, device("by-hand"))
         assert (await store.connect_path.provision(order("during"))).device.device_id == "during"
-        store.devices.put(device("by-hand"))
+        put(store, device("by-hand"))
 
 
 async def test_the_writer_waits_for_another_process_as_long_as_it_is_told(tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(
         with held(tmp_path):
             for number in range(12):
                 store.connect_path.record(refused(number))
-        await until(lambda: store.audit.last_position() >= 6)
-        rows = store.audit.read(after=0, limit=100)
+        await until(lambda: store.audit.last_position() >= 7)
+        rows = rows_of_devices(store)
         assert [row.facts.get("number") for row in rows[:5]] == ["0", "1", "2", "3", "4"]
         assert [(row.what, row.facts) for row in rows[5:]] == [("audit.overflowed", {"rows": "7"})]
         await until(lambda: kept_again(store))
@@ -200,7 +200,7 @@ async def test_audit_rows_beyond_the_bound_are_counted_and_the_count_is_written(
 def kept_again(store: Store) -> bool:
     """Rows seen in the database may for a moment still count as waiting: then another one is lost, and counted."""
     store.connect_path.record(refused(99))
-    rows = store.audit.read(after=6, limit=1000)
+    rows = store.audit.read(after=7, limit=1000)
     assert all(row.facts == {"number": "99"} or row.what == "audit.overflowed" for row in rows), rows
     return any(row.facts == {"number": "99"} for row in rows)
 
@@ -211,8 +211,8 @@ async def test_a_lost_audit_row_is_told_without_another_one(tmp_path: Path) -> N
         with held(tmp_path):
             store.connect_path.record(refused(0))
             store.connect_path.record(refused(1))
-        await until(lambda: store.audit.last_position() == 2)
-        assert [row.what for row in store.audit.read(after=0, limit=9)] == ["device.refused", "audit.overflowed"]
+        await until(lambda: store.audit.last_position() == 3)
+        assert [row.what for row in rows_of_devices(store)] == ["device.refused", "audit.overflowed"]
 
 
 async def test_audit_rows_that_could_not_be_written_are_written_later(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ async def test_audit_rows_that_could_not_be_written_are_written_later(tmp_path: 
             store.connect_path.record(refused(1))
             with pytest.raises(StorageUnavailable):
                 await store.connect_path.provision(order("during"))
-        await until(lambda: store.audit.last_position() == 1)
-        assert store.audit.read(after=0, limit=9)[0].facts == {"number": "1"}
+        await until(lambda: store.audit.last_position() == 2)
+        assert rows_of_devices(store)[0].facts == {"number": "1"}
 
 
 async def test_closing_writes_everything_that_was_taken(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_a_tenants_devices_are_removed_in_batches(tmp_path: Path, monkeypa
     monkeypatch.setattr(tenants_module, "PURGE_BATCH_DEVICES", 4)
     with opened(tmp_path) as store:
         await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(12)))
-        store.tenants.delete(TENANT, expected_version=None)
+        store.tenants.delete(TENANT, DEED, expected_version=None)
         assert store.devices.find_all(TENANT, after=None, limit=100) == []
         assert not store.has_unfinished_purges()
 
@@ -293,7 +293,7 @@ def delete_until_killed(store: Store) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tenants_module.SqlTenants, "_purge", kill)
         with pytest.raises(Killed):
-            store.tenants.delete(TENANT, expected_version=None)
+            store.tenants.delete(TENANT, DEED, expected_version=None)
     assert store.tenants.find(TENANT) is None
     assert store.has_unfinished_purges()
 
@@ -315,7 +315,7 @@ async def test_a_new_tenant_never_inherits_from_a_deletion_that_was_cut_short(
     with opened(tmp_path) as store:
         await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(12)))
         delete_until_killed(store)
-        store.tenants.create(tenant(TENANT, anchor()))
+        store.tenants.create(tenant(TENANT, anchor()), DEED)
         assert store.devices.find_all(TENANT, after=None, limit=100) == []
         assert await store.connect_path.count_devices(TENANT) == 0
         await store.connect_path.provision(order("s-1", devices_max=1))

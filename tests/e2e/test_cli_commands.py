@@ -12,6 +12,7 @@ from kernel.ids import TenantId
 from tests.support import stores
 from tests.support.certificates import NOON, make_ca
 from tests.support.command_line import Said, tuhono, tuhono_process
+from tests.support.stores import put
 from tuhono.cli.context import settings_of
 from tuhono.domain import open_databases
 
@@ -34,7 +35,7 @@ def put_device(data: Path, device_id: str) -> None:
     store = open_databases(settings, SystemClock())
     try:
         device = stores.device(device_id, tenant_id="acme")
-        store.devices.put(device, [stores.credential(device_id, tenant_id=TenantId("acme"))])
+        put(store, device, [stores.credential(device_id, tenant_id=TenantId("acme"))])
     finally:
         store.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from kernel.clock import SystemClock
 from kernel.errors import TuhonoError
 from storage.open import Store
-from tests.support.stores import TENANT, open_sqlite, order, tenant
+from tests.support.stores import DEED, TENANT, open_sqlite, order, tenant
 
 IN_FLIGHT = 100
 
@@ -75,7 +75,7 @@ async def fill_the_disk(store: Store, name: str, count: int) -> None:
 
 async def create_tenant(store: Store, name: str, count: int) -> None:
     """One tenant more."""
-    store.tenants.create(tenant(name))
+    store.tenants.create(tenant(name), DEED)
     tell("created")
 
 

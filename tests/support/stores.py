@@ -17,6 +17,7 @@ from registry.model import X509_CERT, Credential, Device, DeviceStatus, Provisio
 from registry.ports import AuditRepository, ConnectPath, DeviceRepository
 from storage.memory import MemoryStore
 from storage.open import Store, open_store
+from tenant.audit import AuditRow, Deed
 from tenant.model import Tenant, TrustAnchor
 from tenant.ports import Change, ChangeFeed, TenantRepository
 
@@ -24,12 +25,7 @@ DRIVERS = ("memory", "sqlite")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TENANT = TenantId("acme")
 ANCHOR = AnchorId("plant-ca")
-
-
-class WritableDevices(DeviceRepository, Protocol):
-    """Devices that tests may also put."""
-
-    def put(self, device: Device, credentials: Sequence[Credential] = ()) -> None: ...
+DEED = Deed(actor="tess", moment=NOW, remote="192.0.2.1")  # whose wish every write of a test is
 
 
 class AnyStore(Protocol):
@@ -42,7 +38,7 @@ class AnyStore(Protocol):
     @property
     def tenants(self) -> TenantRepository: ...
     @property
-    def devices(self) -> WritableDevices: ...
+    def devices(self) -> DeviceRepository: ...
     @property
     def audit(self) -> AuditRepository: ...
     def close(self) -> None: ...
@@ -124,6 +120,45 @@ def device(device_id: str = "sensor-1", *, tenant_id: str = TENANT, **members: A
 def credential(device_id: str = "sensor-1", *, auth_id: str | None = None, **members: Any) -> Credential:
     given: dict[str, Any] = {"tenant_id": TENANT, "type": X509_CERT, "secrets": (Secret(secret_id="s1"),), **members}
     return Credential(device_id=DeviceId(device_id), auth_id=AuthId(auth_id or f"CN={device_id}"), **given)
+
+
+class RegistryStore(Protocol):
+    """What `put` and `credentials_of` need of a store."""
+
+    @property
+    def devices(self) -> DeviceRepository: ...
+
+
+class AuditedStore(Protocol):
+    """What `rows_of_devices` needs of a store."""
+
+    @property
+    def audit(self) -> AuditRepository: ...
+
+
+def put(store: RegistryStore, device: Device, credentials: Sequence[Credential] = ()) -> None:
+    """Create the device, or write it and its credentials in place of what was on record of it."""
+    if store.devices.find(device.tenant_id, device.device_id) is None:
+        store.devices.create(device, DEED, devices_max=-1, credentials=credentials)
+        return
+    store.devices.replace(device, DEED, expected_version=None)
+    store.devices.replace_credentials(
+        device.tenant_id, device.device_id, lambda _: credentials, DEED, expected_version=None
+    )
+
+
+def credentials_of(store: RegistryStore, tenant_id: TenantId, device_id: DeviceId) -> list[Credential]:
+    held = store.devices.find_credentials(tenant_id, device_id)
+    return [] if held is None else list(held.credentials)
+
+
+def rows_of_devices(store: AuditedStore) -> list[AuditRow]:
+    """What connecting devices left in the audit: no operator asked for it."""
+    return [row for row in store.audit.read(after=0, limit=10_000) if row.actor is None]
+
+
+def deed_at(moment: datetime) -> Deed:
+    return replace(DEED, moment=moment)
 
 
 class Heard:

@@ -14,6 +14,7 @@ from tenant.model import RegistrationLimits
 from tests.support.attempts import ACCEPTED, CONFLICT, FORBIDDEN, MALFORMED, NO_CREDENTIALS, PROTOCOLS, attempt
 from tests.support.gateway import RunningGateway
 from tests.support.site import Site, open_site
+from tests.support.stores import DEED
 from tests.support.waiting import until_blocking
 from tests.support.wire_clients import http_device
 
@@ -148,7 +149,7 @@ async def test_a_deleted_device_is_provisioned_again_under_a_new_id(site: Site, 
     device = site.issue()
     assert await attempt(protocol, site.gateway, device) == ACCEPTED[protocol]
     [before] = site.device_ids()
-    site.gateway.store.devices.delete(TenantId(site.tenant_id), DeviceId(before))
+    site.gateway.store.devices.delete(TenantId(site.tenant_id), DeviceId(before), DEED, expected_version=None)
     assert await attempt(protocol, site.gateway, device) == ACCEPTED[protocol]
     [after] = site.device_ids()
     assert after != before and len(site.notifications()) == 2

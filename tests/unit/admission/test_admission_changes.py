@@ -20,6 +20,7 @@ from tenant.model import AdapterSettings, Tenant
 from tenant.ports import Change, ChangeKind
 from tests.support.certificates import NOON, Issued, make_ca
 from tests.support.domain import ACME, World, an_anchor, build_world
+from tests.support.stores import DEED, deed_at
 from tests.support.waiting import until
 
 
@@ -39,7 +40,7 @@ def elsewhere(world: World, **members: object) -> None:
     """Change the tenant as another process does: nothing is said here."""
     tenant = world.store.tenants.find(ACME)
     assert tenant is not None
-    world.store.tenants.replace(replace(tenant, **members), expected_version=None)  # type: ignore[arg-type]
+    world.store.tenants.replace(replace(tenant, **members), DEED, expected_version=None)  # type: ignore[arg-type]
 
 
 def barred(tenant: Tenant) -> dict[str, object]:
@@ -70,7 +71,7 @@ async def test_whoever_may_no_longer_come_is_refused(
 
 async def test_a_tenant_deleted_elsewhere_lets_nobody_in(world: World, ca: Issued) -> None:
     evidence = world.evidence(ca.issue("CN=dev-1"))
-    world.store.tenants.delete(ACME, expected_version=None)
+    world.store.tenants.delete(ACME, DEED, expected_version=None)
     with pytest.raises(TenantUnknown):
         await world.admission.admit(evidence)
 
@@ -98,7 +99,9 @@ async def test_a_second_tenant_of_the_ca_leaves_the_device_without_one(world: Wo
     evidence = world.evidence(ca.issue("CN=dev-1"))
     assert await world.admission.admit(evidence) is not None
     other = replace(an_anchor(ca), tenant_id=TenantId("other"))
-    world.store.tenants.create(Tenant(tenant_id=TenantId("other"), trust_anchors=(other,), trust_anchor_group="g"))
+    world.store.tenants.create(
+        Tenant(tenant_id=TenantId("other"), trust_anchors=(other,), trust_anchor_group="g"), DEED
+    )
     with pytest.raises(TenantAmbiguous):
         await world.admission.admit(evidence)
 
@@ -109,7 +112,7 @@ async def test_a_nearer_issuer_registered_elsewhere_decides_the_tenant() -> None
     world.put_tenant("acme", an_anchor(root, may_auto_provision=True))
     evidence = world.evidence(lower.issue("CN=dev-1"))
     near = replace(an_anchor(lower, may_auto_provision=True), tenant_id=TenantId("near"))
-    world.store.tenants.create(Tenant(tenant_id=TenantId("near"), trust_anchors=(near,)))
+    world.store.tenants.create(Tenant(tenant_id=TenantId("near"), trust_anchors=(near,)), DEED)
     admitted = await world.admission.admit(evidence)
     assert admitted is not None and admitted.tenant_id == "near"
 
@@ -161,10 +164,10 @@ async def test_a_device_that_comes_again_and_again_is_refused_as_soon_as_it_is_d
     admitted = [await world.admission.admit(evidence()) for _ in range(5)]
     assert evidence().peer.certificate.verdict.comes_again  # type: ignore[union-attr]
     [device_id] = {one.device_id for one in admitted if one is not None}
-    world.store.devices.set_enabled(ACME, device_id, enabled=False, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [device_id], deed_at(world.clock.now()), enabled=False)
     with pytest.raises(DeviceDisabled):
         world.admission.decide(evidence())
-    world.store.devices.set_enabled(ACME, device_id, enabled=True, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [device_id], deed_at(world.clock.now()), enabled=True)
     assert isinstance(world.admission.decide(evidence()), Admitted)
     elsewhere(world, enabled=False)
     with pytest.raises(TenantDisabled):
@@ -198,7 +201,7 @@ async def test_a_device_just_made_is_disabled_by_the_time_it_is_let_in(world: Wo
     entering = asyncio.create_task(world.admission.admit(world.evidence(ca.issue("CN=dev-1"))))
     await until(lambda: world.northbound.pending)
     [device] = world.store.devices.find_all(ACME, after=None, limit=10)
-    world.store.devices.set_enabled(ACME, device.device_id, enabled=False, moment=NOON)
+    world.store.devices.set_enabled(ACME, [device.device_id], deed_at(NOON), enabled=False)
     world.northbound.release()
     with pytest.raises(DeviceDisabled):
         await entering

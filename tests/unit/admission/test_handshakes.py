@@ -14,6 +14,7 @@ from storage.memory import MemoryConnectPath
 from tenant.model import AdapterSettings, RegistrationLimits
 from tests.support.certificates import Issued, make_ca
 from tests.support.domain import ACME, World, an_anchor, build_world
+from tests.support.stores import credentials_of, deed_at, put
 
 COAP = "hono-coap"
 ADDRESS = Address(host="192.0.2.7", port=5555)
@@ -59,8 +60,8 @@ def disable_credential(world: World) -> None:
     [device_id] = devices(world)
     device = world.store.devices.find(ACME, device_id)  # type: ignore[arg-type]
     assert device is not None
-    [credential] = world.store.devices.credentials_of(ACME, device.device_id)
-    world.store.devices.put(device, [replace(credential, enabled=False)])
+    [credential] = credentials_of(world.store, ACME, device.device_id)
+    put(world.store, device, [replace(credential, enabled=False)])
 
 
 def test_who_would_be_registered_gets_through_and_is_not_registered_yet(ca: Issued) -> None:
@@ -120,7 +121,7 @@ async def test_hono_adapters_188_a_disabled_device_is_told_after_the_handshake(c
     world = a_world(ca)
     device = await a_known_device(world, ca)
     [device_id] = devices(world)
-    world.store.devices.set_enabled(ACME, device_id, enabled=False, moment=world.clock.now())  # type: ignore[arg-type]
+    world.store.devices.set_enabled(ACME, [device_id], deed_at(world.clock.now()), enabled=False)  # type: ignore[arg-type]
     assert code_in_handshake(world, device) is None
 
 

@@ -16,6 +16,7 @@ from registry.errors import DeviceDisabled, StorageUnavailable
 from registry.model import KnownDevice
 from tests.support.certificates import Issued, make_ca
 from tests.support.domain import ACME, World, an_anchor, build_world
+from tests.support.stores import DEED, deed_at
 from tests.support.waiting import until
 
 
@@ -89,7 +90,7 @@ async def test_a_refusal_is_the_verdict_and_is_recorded_once(world: World, ca: I
     evidence = world.evidence(ca.issue("CN=dev-1"))
     admitted = await world.admission.admit(evidence)
     assert admitted is not None
-    world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [admitted.device_id], deed_at(world.clock.now()), enabled=False)
     verdicts = Verdicts()
     async with running(world) as admissions:
         admissions.begin(evidence, verdicts)
@@ -130,12 +131,12 @@ async def test_what_comes_to_be_known_before_a_verdict_is_told_counts_for_it(wor
     verdicts = Verdicts()
     async with running(world) as admissions:
         admissions.begin(evidence, verdicts)
-        world.store.devices.set_enabled(ACME, admitted.device_id, enabled=False, moment=world.clock.now())
+        world.store.devices.set_enabled(ACME, [admitted.device_id], deed_at(world.clock.now()), enabled=False)
         world.store.feed.catch_up()  # as the next connection's admission does, in the same turn of the loop
         await until(lambda: verdicts.heard)
-        world.store.devices.set_enabled(ACME, admitted.device_id, enabled=True, moment=world.clock.now())
+        world.store.devices.set_enabled(ACME, [admitted.device_id], deed_at(world.clock.now()), enabled=True)
         admissions.begin(evidence, verdicts)
-        world.store.devices.delete(ACME, admitted.device_id)
+        world.store.devices.delete(ACME, admitted.device_id, DEED, expected_version=None)
         world.store.feed.catch_up()
         await until(lambda: len(verdicts.heard) == 2)
     disabled, anew = verdicts.heard
@@ -153,7 +154,7 @@ async def test_what_changes_before_a_verdict_is_told_is_not_waited_for_after_the
     await until(lambda: admissions.is_open)
     task.cancel()  # takes effect before what is called soon from here on
     admissions.begin(evidence, verdicts)
-    world.store.devices.delete(ACME, admitted.device_id)
+    world.store.devices.delete(ACME, admitted.device_id, DEED, expected_version=None)
     world.store.feed.catch_up()
     await asyncio.gather(task, return_exceptions=True)
     await until(lambda: verdicts.heard)

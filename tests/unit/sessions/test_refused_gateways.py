@@ -6,7 +6,7 @@ from kernel.errors import TuhonoError
 from registry.errors import CredentialUnknown, DeviceDisabled, DeviceUnknown, GatewayNotAuthorized, StorageUnavailable
 from storage.memory import MemoryConnectPath
 from tests.support.domain import ACME, World, build_world
-from tests.support.stores import device
+from tests.support.stores import device, put
 
 SWITCHED_OFF = DeviceDisabled("gateway 'gw' is disabled", tenant_id=ACME, device_id=device("gw").device_id)
 
@@ -15,8 +15,8 @@ SWITCHED_OFF = DeviceDisabled("gateway 'gw' is disabled", tenant_id=ACME, device
 def world() -> World:
     world = build_world()
     world.put_tenant("acme")
-    world.store.devices.put(device("valve", via=("gw",)))
-    world.store.devices.put(device("off", via=("gw",), enabled=False))
+    put(world.store, device("valve", via=("gw",)))
+    put(world.store, device("off", via=("gw",), enabled=False))
     return world
 
 

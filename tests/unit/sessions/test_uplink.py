@@ -17,6 +17,7 @@ from registry import assertion as assertion_module
 from registry.model import Device, DeviceStatus
 from tenant.model import AdapterSettings, ResourceLimits
 from tests.support.domain import ACME, World, build_world
+from tests.support.stores import deed_at, put
 from tests.support.waiting import until
 
 OWN = UploadHead(
@@ -43,7 +44,7 @@ def a_session(device_id: str = "dev-1", defaults: Mapping[str, Any] | None = Non
 def put_device(world: World, device_id: str, **members: Any) -> Device:
     status = DeviceStatus(created=world.clock.now())
     device = Device(tenant_id=ACME, device_id=DeviceId(device_id), status=status, **members)
-    world.store.devices.put(device)
+    put(world.store, device)
     return device
 
 
@@ -211,13 +212,13 @@ async def test_only_what_a_change_touches_is_asked_anew(world: World) -> None:
     for name in ("one", "two"):
         put_device(world, name, via=(DeviceId("gw"),))
         assert await outcome(world, a_session("gw"), replace(OWN, device=name)) is None
-    world.store.devices.set_enabled(ACME, DeviceId("one"), enabled=True, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [DeviceId("one")], deed_at(world.clock.now()), enabled=True)
 
     def remembers(name: str) -> bool:
         return world.assertion.remembered(ACME, DeviceId(name), gateway_id=DeviceId("gw")) is not None
 
     assert (remembers("one"), remembers("two")) == (False, True)
-    world.store.devices.set_enabled(ACME, DeviceId("gw"), enabled=True, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [DeviceId("gw")], deed_at(world.clock.now()), enabled=True)
     assert not remembers("two")
 
 
@@ -297,7 +298,7 @@ async def test_a_device_disabled_after_a_positive_answer_is_refused_for_the_next
     put_device(world, "edge", via=(DeviceId("gw"),))
     session = a_session("gw")
     assert await outcome(world, session, replace(OWN, device="edge")) is None
-    world.store.devices.set_enabled(ACME, DeviceId("edge"), enabled=False, moment=world.clock.now())
+    world.store.devices.set_enabled(ACME, [DeviceId("edge")], deed_at(world.clock.now()), enabled=False)
     assert await refused_as(world, session, replace(OWN, device="edge")) == "device-disabled"
 
 

@@ -20,6 +20,7 @@ from messaging.message import EMPTY_NOTIFICATION, MessageKind
 from registry.model import Device, DeviceStatus
 from tenant.model import AdapterSettings
 from tests.support.domain import ACME, World, build_world
+from tests.support.stores import put
 from tests.support.waiting import until
 
 OWN = UploadHead(
@@ -41,7 +42,7 @@ def a_session(device_id: str = "dev-1", defaults: Mapping[str, Any] | None = Non
 
 def put_device(world: World, device_id: str, **members: Any) -> None:
     status = DeviceStatus(created=world.clock.now())
-    world.store.devices.put(Device(tenant_id=ACME, device_id=DeviceId(device_id), status=status, **members))
+    put(world.store, Device(tenant_id=ACME, device_id=DeviceId(device_id), status=status, **members))
 
 
 async def outcome(uplink: Uplink, session: Session, head: UploadHead, *payloads: bytes | None) -> str | None:

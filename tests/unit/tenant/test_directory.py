@@ -9,6 +9,7 @@ from registry.errors import StorageUnavailable
 from tenant.ports import Change, ChangeKind
 from tests.support.certificates import make_ca
 from tests.support.domain import an_anchor, build_world
+from tests.support.stores import DEED
 
 
 def test_a_tenant_is_found_by_id_and_by_alias() -> None:
@@ -38,7 +39,7 @@ def test_a_deleted_tenant_takes_its_anchors_along() -> None:
     world = build_world()
     world.put_tenant("acme", an_anchor(make_ca("CN=CA")))
     assert world.anchors.named("CN=CA")
-    world.store.tenants.delete(TenantId("acme"), expected_version=None)
+    world.store.tenants.delete(TenantId("acme"), DEED, expected_version=None)
     world.tenants.catch_up()
     assert not world.anchors.named("CN=CA") and world.tenants.find(TenantId("acme")) is None
 
@@ -66,7 +67,7 @@ def test_a_reading_that_fails_leaves_what_was_known_and_is_done_again(monkeypatc
         assert world.tenants.find(TenantId("acme")) is not None and world.anchors.named("CN=CA")
         with pytest.raises(StorageUnavailable):
             world.tenants.catch_up()
-    world.store.tenants.delete(TenantId("acme"), expected_version=None)
+    world.store.tenants.delete(TenantId("acme"), DEED, expected_version=None)
     world.tenants.catch_up()
     assert world.tenants.find(TenantId("acme")) is None
 

@@ -11,6 +11,7 @@ from tenant.errors import TenantAmbiguous, UntrustedIssuer
 from tenant.trust import TrustVerdict
 from tests.support.certificates import NOON, NOT_AFTER, Issued, make_ca
 from tests.support.domain import World, an_anchor, build_world
+from tests.support.stores import DEED
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_ca_that_another_process_registered_is_known_to_the_next_handshake(wor
     tenant = world.put_tenant("acme")
     device = ca.issue("CN=dev-1")
     assert world.judge.judge_now(device.chain_der, None).refusal is not None
-    world.store.tenants.replace(replace(tenant, trust_anchors=(an_anchor(ca),)), expected_version=None)
+    world.store.tenants.replace(replace(tenant, trust_anchors=(an_anchor(ca),)), DEED, expected_version=None)
     assert world.judge.judge_now(device.chain_der, None).refusal is None
 
 
