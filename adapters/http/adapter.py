@@ -14,6 +14,7 @@ from adapters.admission.admission import Admission, Admitted
 from adapters.admission.evidence import Evidence
 from adapters.edge.ports import StreamHandler
 from adapters.http.cors import Cors
+from adapters.http.logins import login_of
 from adapters.http.refusals import ACCEPTED, Refusals
 from adapters.http.requests import Request, Requests
 from adapters.http.shell import ADAPTER, HttpConnection
@@ -122,15 +123,21 @@ class HttpAdapter:
             now=self.clock.monotonic(),
         )
 
-    def admit(self, connection: HttpConnection) -> None:
+    def admit(self, connection: HttpConnection, request: Request | None) -> None:
         judged = partial(self._judged, connection)
+        login = None
+        if request is not None and request.authorization is not None:
+            login = login_of(request.authorization)
         try:
-            self.admissions.begin(Evidence(adapter=ADAPTER, peer=connection.peer), judged)
+            self.admissions.begin(Evidence(adapter=ADAPTER, peer=connection.peer, login=login), judged)
         except TuhonoError as refusal:
             asyncio.get_running_loop().call_soon(judged, None, refusal)
 
     def joined(self, session: Session) -> None:
         self._sessions.add(session)
+
+    def left(self, session: Session) -> None:
+        self._sessions.remove(session)
 
     def flush_soon(self, connection: HttpConnection) -> None:
         if not self._flush_due:

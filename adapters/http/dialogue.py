@@ -27,8 +27,8 @@ class Dialogue:
     """The requests of one connection that were taken, and those being taken. `asker` hears how uploads end."""
 
     __slots__ = (
-        "_asker", "_known", "_listener", "_open", "_undecided", "is_last_taken", "owes_continue", "partial", "reader",
-        "retires", "session",
+        "_asker", "_authorization", "_is_certified", "_known", "_listener", "_open", "_undecided", "is_last_taken",
+        "owes_continue", "partial", "reader", "retires", "session",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, asker: Asker, reader: RequestReader[Request]) -> None:
@@ -43,6 +43,8 @@ class Dialogue:
         self._open: list[Exchange] = []  # taken and not answered, oldest first: pipelined_max, and one fault behind
         self._undecided = 0
         self._known: Request | None = None  # plain, and this session may send it
+        self._is_certified = False  # the session is of the connection itself, whatever its requests say of their sender
+        self._authorization: bytes | None = None  # what the session's requests say instead
 
     @property
     def is_quiet(self) -> bool:
@@ -61,7 +63,18 @@ class Dialogue:
     @property
     def wants_sender(self) -> bool:
         """Whether the request taken in part goes no further until its sender is known."""
-        return self.session is None and self.partial is not None and isinstance(self.partial.plan, UploadPlan)
+        request = self.partial
+        return request is not None and isinstance(request.plan, UploadPlan) and not self._is_of_session(request)
+
+    def join(self, session: Session) -> None:
+        """The sender of the request taken in part is known, and takes the place of whoever spoke before."""
+        self.session = session
+        self._is_certified = session.anchor_id is not None
+        self._authorization = None if self.partial is None else self.partial.authorization
+        self._known = None
+
+    def _is_of_session(self, request: Request) -> bool:
+        return self.session is not None and (self._is_certified or request.authorization == self._authorization)
 
     # Taking requests
 
@@ -95,7 +108,7 @@ class Dialogue:
             if request is None:
                 return False
             self.owes_continue = request.expects_continue
-        if self.session is None and isinstance(request.plan, UploadPlan):
+        if isinstance(request.plan, UploadPlan) and not self._is_of_session(request):
             return False
         body = self.reader.next_body()
         if body is None:

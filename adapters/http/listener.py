@@ -30,11 +30,15 @@ class Listener(Protocol):
 
     def opened(self, connection: "HttpConnection") -> RequestReader[Request]: ...
 
-    def admit(self, connection: "HttpConnection") -> None:
-        """Decide about the peer; `admitted` or `refused` is called later, never before this returns."""
+    def admit(self, connection: "HttpConnection", request: Request | None) -> None:
+        """Decide who sends that request; `admitted` or `refused` is called later, never before this returns."""
         ...
 
     def joined(self, session: Session) -> None: ...
+
+    def left(self, session: Session) -> None:
+        """Another one took its place on the same connection."""
+        ...
 
     def flush_soon(self, connection: "HttpConnection") -> None:
         """Call `flush` once the callbacks now running have run."""

@@ -34,6 +34,7 @@ class Request:
     omits_body: bool  # in its answer: HEAD
     expects_continue: bool
     origin: str | None  # the page that asks, where a browser does
+    authorization: bytes | None = None  # of the header; whose request it is, where no certificate says so
     upload: UploadHead | None = None  # of a plain request; None: it is not plain
     head: bytes = b""  # a plain request's, to the end of the blank line
     whole_bytes: int = 0  # a plain request's, its body included
@@ -124,6 +125,7 @@ def _request_of(head: RequestHead) -> Request:
         omits_body=head.method == "HEAD",
         expects_continue=head.expects_continue,
         origin=head.header(b"origin"),
+        authorization=head.headers.get(b"authorization"),
     )
 
 

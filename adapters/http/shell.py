@@ -3,7 +3,7 @@
 What is said over it, request by request, is the dialogue's.
 
     reading ──► admitting ──► reading ──► closing ──► lingering ──► gone
-                (at the first upload; no request is taken meanwhile)
+                (at the first upload, and at each whose Authorization is another; no request is taken meanwhile)
 
 `closing` takes no more requests and waits for the answers under way; `lingering` has sent the last one and
 drops what still arrives, because closing on unread bytes would make the peer's TCP discard the answer.
@@ -126,7 +126,9 @@ class HttpConnection:
             return
         session = session_of(admitted, adapter=ADAPTER, remote=str(self.peer.address))
         session.end = self.end
-        self._dialogue.session = session
+        if self._dialogue.session is not None:
+            self._listener.left(self._dialogue.session)
+        self._dialogue.join(session)
         self._phase = READING
         self._listener.joined(session)
         self._advance()
@@ -250,7 +252,7 @@ class HttpConnection:
             if dialogue.wants_sender:
                 self._phase = ADMITTING
                 self.expires_at = self._listener.clock.monotonic() + self._listener.admission_deadline_s
-                self._listener.admit(self)
+                self._listener.admit(self, dialogue.partial)
             return False
         if dialogue.is_last_taken:
             self._phase = CLOSING

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from adapters.admission.admission import Admitted
-from adapters.admission.evidence import Evidence
+from adapters.admission.evidence import Evidence, Login
 from adapters.edge.ports import Stream
 from adapters.mqtt import refusals
 from adapters.mqtt.due import UNSCHEDULED
@@ -78,7 +78,10 @@ class ConnectionLife:
         """Have the device judged; refuse it where that cannot be."""
         assert self.stream is not None
         self.client_id = connect.client_id or generate_id()  # [MQTT-3.1.3-6]
-        evidence = Evidence(adapter=ADAPTER, peer=self.stream.peer, client_id=self.client_id)
+        login = None
+        if connect.user_name is not None:
+            login = Login(user_name=connect.user_name, password=connect.password or b"")
+        evidence = Evidence(adapter=ADAPTER, peer=self.stream.peer, client_id=self.client_id, login=login)
         try:
             self._adapter.admissions.begin(evidence, judged)
         except TuhonoError as refusal:

@@ -25,7 +25,7 @@ from kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
-from registry.errors import DeviceDisabled, DeviceUnknown, GatewayNotAuthorized
+from registry.errors import DeviceDisabled, DeviceUnknown, GatewayNotAuthorized, PasswordAttemptsExceeded
 from tenant.errors import AdapterDisabled, ProvisioningRateExceeded, TenantDisabled, TenantUnknown
 
 Answer = TypeVar("Answer")
@@ -58,6 +58,9 @@ _CONNECT: Mapping[type[BaseException], ConnectRefusal] = {
     # Not in the contract. "Come again later", because the device is welcome; 3.1.1 says it with "unavailable".
     ProvisioningRateExceeded: ConnectRefusal(
         reasons.V3_SERVER_UNAVAILABLE, reasons.CONNECTION_RATE_EXCEEDED, "unavailable"
+    ),
+    PasswordAttemptsExceeded: ConnectRefusal(
+        reasons.V3_SERVER_UNAVAILABLE, reasons.CONNECTION_RATE_EXCEEDED, "unauthorized"
     ),
     AdmissionsFull: ConnectRefusal(
         reasons.V3_SERVER_UNAVAILABLE, reasons.USE_ANOTHER_SERVER, "adapter-connections-exceeded"
