@@ -30,9 +30,9 @@ NOT_DEFAULTS = {  # by kind: what speaks of the message itself, or of this kind'
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Channel:
-    """From one session to one address."""
+    """From one session to one address. Nobody changes it but for when it was last used."""
 
     adapter: str
     tenant: Tenant
@@ -41,6 +41,7 @@ class Channel:
     envelope: Envelope
     payload: Summary  # payload bytes of messages forwarded
     duration: Summary  # seconds until they were kept
+    seen_ms: int = 0  # when the last message came, since the epoch
 
 
 def remember(channels: dict[UploadHead, Channel], head: UploadHead, channel: Channel) -> None:

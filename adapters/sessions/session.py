@@ -44,6 +44,8 @@ class Session:
     channels: dict[UploadHead, Channel] = field(default_factory=dict)  # few; the uplink's own
     waiting: asyncio.Task[None] | None = None  # the newest upload that waits for a lookup (uplink)
     waiting_count: int = 0
+    since_ms: int = 0  # when it came to be, since the epoch; the presence keeper's own, as is what follows
+    spoken_for: dict[DeviceId, int] | None = None  # other devices it lately sent for, and when
 
     @property
     def is_anonymous(self) -> bool:

@@ -6,7 +6,7 @@ their next message; so does a session whose own credential no longer lets it in.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from adapters.sessions.errors import ChangesMissed, TrustWithdrawn
 from adapters.sessions.session import Session
@@ -29,10 +29,15 @@ class SessionTable:
         self._standing = standing
         self._by_tenant: dict[TenantId, dict[DeviceId, set[Session]]] = {}
         self._count = 0
+        self._watchers: list[Callable[[Session], None]] = []
         feed.subscribe(self._follow)
 
     def __len__(self) -> int:
         return self._count
+
+    def watch(self, watcher: Callable[[Session], None]) -> None:
+        """Have it told of every session that was added or removed just now. It raises nothing."""
+        self._watchers.append(watcher)
 
     def add(self, session: Session) -> None:
         """Anonymous sessions are not kept: nothing can be told about them."""
@@ -41,6 +46,8 @@ class SessionTable:
         devices = self._by_tenant.setdefault(session.tenant_id, {})
         devices.setdefault(session.device_id, set()).add(session)
         self._count += 1
+        for watcher in self._watchers:
+            watcher(session)
 
     def remove(self, session: Session) -> None:
         """Safe to repeat."""
@@ -56,6 +63,8 @@ class SessionTable:
             del devices[session.device_id]
         if not devices:
             del self._by_tenant[session.tenant_id]
+        for watcher in self._watchers:
+            watcher(session)
 
     def of_device(self, tenant_id: TenantId, device_id: DeviceId) -> tuple[Session, ...]:
         return tuple(self._by_tenant.get(tenant_id, {}).get(device_id, ()))
@@ -63,6 +72,10 @@ class SessionTable:
     def of_tenant(self, tenant_id: TenantId) -> tuple[Session, ...]:
         devices = self._by_tenant.get(tenant_id, {})
         return tuple(session for sessions in devices.values() for session in sessions)
+
+    def all(self) -> Sequence[Session]:
+        """Those there are now."""
+        return [session for tenant_id in self._by_tenant for session in self.of_tenant(tenant_id)]
 
     def _end_all(self, reason: TuhonoError) -> None:
         for tenant_id in list(self._by_tenant):

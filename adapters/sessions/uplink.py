@@ -37,6 +37,7 @@ from tenant.model import Tenant
 log = logging.getLogger(__name__)
 
 WAITING_MAX: Final = 256  # messages of one session that wait for a lookup or behind one, or one bundle of any size
+SPOKEN_FOR_MAX: Final = 1_000  # devices a gateway sends for whose last message is remembered between two looks
 
 Done = Callable[[TuhonoError | None], None]
 
@@ -232,11 +233,14 @@ class Uplink:
             device_defaults=defaults,
             defaults_enabled=self._defaults_enabled,
         )
+        is_own = device_id == session.device_id
+        if not is_own and not session.is_anonymous:
+            self._note_spoken_for(session, device_id)
         channel = Channel(
             adapter=session.adapter,
             tenant=tenant,
             defaults=defaults,
-            is_own=device_id == session.device_id,
+            is_own=is_own,
             envelope=envelope,
             payload=payload,
             duration=duration,
@@ -244,9 +248,17 @@ class Uplink:
         remember(session.channels, head, channel)
         return channel
 
+    def _note_spoken_for(self, session: Session, device_id: DeviceId) -> None:
+        """A gateway may send for more devices than it has channels: the time in a channel may be gone with it."""
+        if session.spoken_for is None:
+            session.spoken_for = {}
+        if len(session.spoken_for) < SPOKEN_FOR_MAX or device_id in session.spoken_for:
+            session.spoken_for[device_id] = self._clock.now_ms()
+
     def _forward(self, channel: Channel, payloads: list[bytes | None], done: Done) -> None:
         clock = self._clock
-        bundle = Bundle(channel.envelope, clock.now_ms(), payloads)
+        channel.seen_ms = now_ms = clock.now_ms()
+        bundle = Bundle(channel.envelope, now_ms, payloads)
         self._northbound.submit(bundle, partial(self._settled, channel, bundle, clock.monotonic(), done))
 
     def _settled(self, channel: Channel, bundle: Bundle, started: float, done: Done, fault: Unavailable | None) -> None:
