@@ -37,7 +37,13 @@ _KINDS: Final = {dict: "an object", list: "an array", str: "a string", bool: "a 
 
 def updates_of(body: bytes) -> Sequence[CredentialUpdate]:
     """What a body wishes a device's credentials to be. Raises BodyInvalid."""
-    return updates_in(parse_json(body))
+    try:
+        value = parse_json(body)
+    except BodyInvalid as fault:
+        if not fault.member:
+            raise
+        raise fault.within("credentials") from fault
+    return updates_in(value)
 
 
 def updates_in(value: Any) -> Sequence[CredentialUpdate]:
@@ -99,7 +105,9 @@ def _raw_public_key(secret: RpkSecret) -> SecretUpdate:
         try:
             certificate = parse_certificate(der_of(secret.cert, "cert"))
         except TuhonoError as fault:
-            raise fault if isinstance(fault, BodyInvalid) else BodyInvalid("cert", str(fault)) from fault
+            if isinstance(fault, BodyInvalid):
+                raise
+            raise BodyInvalid("cert", str(fault)) from fault
         return _secret(
             secret,
             material=_key_of(certificate.public_key_der, None, "cert"),
