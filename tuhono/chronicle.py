@@ -8,9 +8,10 @@ writes late is read late. Positions never run backwards.
 """
 
 import base64
+import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,13 +20,16 @@ from typing import Any
 from kernel.clock import milliseconds
 from kernel.errors import Malformed
 from kernel.ids import TenantId
-from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage
+from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage, MessageKind
 from messaging.ports import MessageLog
 from registry.ports import AuditRepository
 from registry.refusals import REFUSED
 from tenant.audit import AuditRow
 
 PAGE_MAX = 500  # entries of each source held at once
+REFUSAL, PROVISIONING = "refusal", "provisioning"
+KINDS = (*(kind.value for kind in MessageKind), PROVISIONING, REFUSAL)
+SHOWN = tuple(kind for kind in KINDS if kind != MessageKind.NOTIFICATION)  # unless others are asked for
 REFUSALS_SUFFIX = "/refusals"  # of the cursor that remembers a consumer's place in the audit
 _Times = Callable[[int], Sequence[tuple[datetime, int]]]  # time and position of what is behind a position
 _SPELLED = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
@@ -63,12 +67,8 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """telemetry, event, provisioning or refusal."""
-        if self.message is None:
-            return "refusal"
-        if self.message.message.content_type == PROVISIONING_NOTIFICATION:
-            return "provisioning"
-        return self.message.message.kind.value
+        """One of KINDS."""
+        return REFUSAL if self.message is None else kind_of(self.message)
 
     def as_json(self) -> dict[str, Any]:
         """All an application needs; the payload in Base64, null where there was none."""
@@ -80,6 +80,8 @@ class Entry:
         assert self.message is not None
         message = self.message.message
         payload = None if message.payload is None else base64.b64encode(message.payload).decode()
+        if message.kind is MessageKind.NOTIFICATION:
+            entry["notification"] = json.loads(message.payload or b"null")
         return {
             **entry,
             "tenant": message.tenant_id,
@@ -100,24 +102,33 @@ class Page:
     behind: Place
 
 
+def kind_of(kept: KeptMessage) -> str:
+    """An event that says a device came, was changed or went is one of its own."""
+    if kept.message.content_type == PROVISIONING_NOTIFICATION:
+        return PROVISIONING
+    return kept.message.kind.value
+
+
 class Chronicle:
     """Reads both sources forward from a place. Blocking."""
 
-    def __init__(self, *, messages: MessageLog, audit: AuditRepository) -> None:
+    def __init__(self, *, messages: MessageLog, audit: AuditRepository, kinds: Collection[str] = SHOWN) -> None:
+        """`kinds`: which entries there are for this reader; what is left out counts as read."""
         self._messages = messages
         self._audit = audit
+        self._kinds = frozenset(kinds)
 
     def read(self, after: Place, *, limit: int = PAGE_MAX, tenant_id: TenantId | None = None) -> Page:
         """At most `limit` entries behind the place, oldest first; none only when there are none."""
         end = self.end()  # before reading: what is behind it was not yet there to be found
-        kept = deque(self._messages.read(after=after.message, limit=limit, tenant_id=tenant_id))
-        refusals = deque(self._audit.read(after=after.audit, limit=limit, tenant_id=tenant_id, what=REFUSED))
+        kept, last_read = self._wanted(after.message, limit, tenant_id)
+        refusals = deque(self._refusals(after.audit, limit, tenant_id))
         behind = Place(
             after.message if kept else max(after.message, end.message),
             after.audit if refusals else max(after.audit, end.audit),
         )
         entries: list[Entry] = []
-        are_all = not kept or kept[-1].position >= end.message, len(refusals) < limit
+        are_all = not kept or last_read >= end.message, len(refusals) < limit
         for one in islice(_merged(kept, refusals, *are_all), limit):
             if isinstance(one, AuditRow):
                 behind = Place(behind.message, one.position)
@@ -184,17 +195,30 @@ class Chronicle:
 
     def _message_times(self, tenant_id: TenantId | None) -> _Times:
         def read(after: int) -> Sequence[tuple[datetime, int]]:
-            kept = self._messages.read(after=after, limit=PAGE_MAX, tenant_id=tenant_id)
+            kept, _ = self._wanted(after, PAGE_MAX, tenant_id)
             return [(_moment(message), message.position) for message in kept]
 
         return read
 
     def _refusal_times(self, tenant_id: TenantId | None) -> _Times:
         def read(after: int) -> Sequence[tuple[datetime, int]]:
-            rows = self._audit.read(after=after, limit=PAGE_MAX, tenant_id=tenant_id, what=REFUSED)
-            return [(row.moment, row.position) for row in rows]
+            return [(row.moment, row.position) for row in self._refusals(after, PAGE_MAX, tenant_id)]
 
         return read
+
+    def _wanted(self, after: int, limit: int, tenant_id: TenantId | None) -> tuple[deque[KeptMessage], int]:
+        """The next messages of the wanted kinds, none only at the end; and the position behind all that was read."""
+        while self._kinds != {REFUSAL} and (page := self._messages.read(after=after, limit=limit, tenant_id=tenant_id)):
+            after = page[-1].position
+            wanted = deque(kept for kept in page if kind_of(kept) in self._kinds)
+            if wanted:
+                return wanted, after
+        return deque(), after
+
+    def _refusals(self, after: int, limit: int, tenant_id: TenantId | None) -> Sequence[AuditRow]:
+        if REFUSAL not in self._kinds:
+            return ()
+        return self._audit.read(after=after, limit=limit, tenant_id=tenant_id, what=REFUSED)
 
 
 def _merged(

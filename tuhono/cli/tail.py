@@ -41,6 +41,15 @@ def tail(
             "--lines", "-n", min=0, max=LINES_MAX, metavar="N", help="Without the two: start this many entries back."
         ),
     ] = 10,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Only entries of this kind; may be repeated. One of telemetry, event, provisioning, command_response,"
+            " refusal and notification; without it, all but notifications.",
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as things happen.")] = True,
     as_json: AsJson = False,
     config: ConfigFile = None,
@@ -48,25 +57,28 @@ def tail(
 ) -> None:
     """Show telemetry, events and refusals, live.
 
-    Telemetry, events, devices registered and strangers refused, from the durable log and as they happen. With
+    Telemetry, events, devices registered and strangers refused, from the durable log and as they happen; with --kind
+    notification, every change of tenants, devices and credentials. With
     --json each line is one object; --since POSITION resumes behind it and misses and repeats nothing. A
     --consumer's place is remembered once its lines are written out: after a crash a few may come again, and none
     is missed. Use one name for one purpose: what a TENANT leaves out counts as read.
     """
     from kernel.clock import SystemClock
     from messaging.drivers.embedded_reader import EmbeddedLog
-    from tuhono.chronicle import Chronicle
+    from tuhono.chronicle import KINDS, SHOWN, Chronicle
     from tuhono.domain import LOG_FILE
 
     if since is not None and consumer is not None:
         raise typer.BadParameter("a consumer has a place of its own; give --since or --consumer, not both")
     if consumer == "":
         raise typer.BadParameter("a consumer needs a name")
+    if unknown := sorted({*(kinds or ())} - {*KINDS}):
+        raise typer.BadParameter(f"{unknown[0]!r} is none of the kinds {', '.join(KINDS)}")
     with (
         desk(config, data_dir) as at,
         closing(EmbeddedLog(path=at.settings.data_dir / LOG_FILE, clock=SystemClock())) as messages,
     ):
-        chronicle = Chronicle(messages=messages, audit=at.store.audit)
+        chronicle = Chronicle(messages=messages, audit=at.store.audit, kinds=kinds or SHOWN)
         only = None if tenant is None else _tenant(at, chronicle, tenant)
         if consumer is not None:
             start = chronicle.place_of_consumer(consumer)

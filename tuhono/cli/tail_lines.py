@@ -1,5 +1,6 @@
 """One line an entry for people, in colour on a terminal. Nothing a device said moves the cursor."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -8,7 +9,9 @@ from tuhono.chronicle import Entry
 from tuhono.cli.output import is_colourful, shown
 
 PAYLOAD_SHOWN_MAX = 200  # characters of a payload
-STYLES = {"telemetry": "36", "event": "35", "provisioning": "32", "refusal": "31"}  # SGR colours
+STYLES = {"telemetry": "36", "event": "35", "provisioning": "32", "refusal": "31", "notification": "33"}  # SGR colours
+STATUSES = {"NEW": "registered", "UPDATED": "updated", "DELETED": "deleted"}
+CHANGES = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted"}
 DIM = "2"
 Piece = tuple[str, str]  # text and its SGR code, "" for none
 
@@ -40,12 +43,38 @@ def _pieces(entry: Entry) -> Iterator[Piece]:
         return
     assert entry.message is not None
     message = entry.message.message
-    yield f"{shown(message.tenant_id)}/{shown(message.device_id)} ", ""
+    about = f"{shown(message.tenant_id)}/{shown(message.device_id)}" if message.device_id else shown(message.tenant_id)
+    yield f"{about} ", ""
     if entry.kind == "provisioning":
-        yield "registered", ""
+        status = str(message.properties.get("hono_registration_status", "NEW"))
+        yield STATUSES.get(status, shown(status)), ""
+        gateway = message.properties.get("gateway_id")
+        if gateway is not None:
+            yield f" behind {shown(str(gateway))}", DIM
+        return
+    if entry.kind == "notification":
+        yield _change_shown(message.payload), ""
         return
     yield f"{shown(message.content_type or '-')} ", DIM
     yield _payload_shown(message.payload), ""
+
+
+def _change_shown(payload: bytes | None) -> str:
+    """A notification of the registry in words."""
+    document = json.loads(payload or b"{}")
+    type_, change = document.get("type"), CHANGES.get(document.get("change"), "changed")
+    state = "" if document.get("enabled") is not False or change == "deleted" else ", disabled"
+    match type_:
+        case "tenant-change-v1":
+            return f"tenant {change}{state}"
+        case "device-change-v1":
+            return f"device {change}{state}"
+        case "credentials-change-v1":
+            return "credentials changed"
+        case "all-devices-of-tenant-deleted-v1":
+            return "all devices deleted"
+        case _:
+            return shown(str(type_))
 
 
 def _time(moment: datetime) -> str:

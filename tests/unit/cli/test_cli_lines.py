@@ -1,5 +1,6 @@
 """What people read: one line an entry, facts and tables; nothing a device said moves the cursor."""
 
+import json
 import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernel.clock import ManualClock
-from messaging.message import KeptMessage
+from messaging.message import PROVISIONING_NOTIFICATION, KeptMessage, MessageKind
 from tenant.audit import AuditRow
 from tests.support.messages import a_message
 from tuhono.chronicle import Entry, Place
@@ -116,3 +117,36 @@ def test_an_entry_of_any_age_has_a_line() -> None:
     for days in (-300_000, 300_000):
         message = KeptMessage(position=1, message=a_message())
         assert line_of(Entry(place=Place(1, 0), moment=NOW + timedelta(days=days), message=message), with_colours=False)
+
+
+@pytest.mark.parametrize(
+    ("document", "device_id", "words"),
+    [
+        ({"type": "tenant-change-v1", "change": "CREATE", "enabled": True}, "", "acme tenant created"),
+        ({"type": "tenant-change-v1", "change": "UPDATE", "enabled": False}, "", "acme tenant updated, disabled"),
+        ({"type": "device-change-v1", "change": "UPDATE", "enabled": True}, "s-1", "acme/s-1 device updated"),
+        ({"type": "device-change-v1", "change": "DELETE", "enabled": False}, "s-1", "acme/s-1 device deleted"),
+        ({"type": "credentials-change-v1"}, "s-1", "acme/s-1 credentials changed"),
+        ({"type": "all-devices-of-tenant-deleted-v1"}, "", "acme all devices deleted"),
+        ({"type": "of-tomorrow-v1"}, "", "acme of-tomorrow-v1"),
+    ],
+)
+def test_a_notification_is_told_in_plain_words(document: dict[str, object], device_id: str, words: str) -> None:
+    message = a_message(json.dumps(document).encode(), device_id=device_id, kind=MessageKind.NOTIFICATION)
+    entry = Entry(place=Place(1, 0), moment=NOW, message=KeptMessage(position=1, message=message))
+    assert line_of(entry, with_colours=False).endswith(f" notification {words}")
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({}, "registered"),
+        ({"hono_registration_status": "NEW", "gateway_id": "gw-1"}, "registered behind gw-1"),
+        ({"hono_registration_status": "UPDATED"}, "updated"),
+        ({"hono_registration_status": "DELETED"}, "deleted"),
+    ],
+)
+def test_an_event_of_a_device_s_life_is_told_in_plain_words(properties: dict[str, object], words: str) -> None:
+    message = a_message(None, content_type=PROVISIONING_NOTIFICATION, kind=MessageKind.EVENT, properties=properties)
+    entry = Entry(place=Place(1, 0), moment=NOW, message=KeptMessage(position=1, message=message))
+    assert line_of(entry, with_colours=False).endswith(f"provisioning acme/sensor-1 {words}")

@@ -262,3 +262,56 @@ def test_the_facts_of_a_refusal_never_take_the_place_of_what_it_is(world: World)
         "subject": "CN=a",
         "remote": "b",
     }
+
+
+def is_told(world: World, second: float, document: bytes = b'{"type":"tenant-change-v1"}') -> None:
+    when = milliseconds(START + timedelta(seconds=second))
+    world.log.append(
+        a_message(document, device_id="", kind=MessageKind.NOTIFICATION, creation_time_ms=when, properties={})
+    )
+
+
+def of_kinds(world: World, *kinds: str) -> Chronicle:
+    return Chronicle(messages=world.log, audit=world.store.audit, kinds=kinds)
+
+
+def test_notifications_are_for_those_who_ask_for_them(world: World) -> None:
+    world.says(1, b"m1")
+    is_told(world, 2)
+    world.is_refused(3, "r1")
+    entries = read_all(world.chronicle, Place(), limit=10)
+    assert names(entries) == ["m1", "r1"]
+    [notification] = read_all(of_kinds(world, "notification"), Place(), limit=10)
+    assert notification.kind == "notification"
+    assert notification.as_json()["notification"] == {"type": "tenant-change-v1"}
+
+
+def test_what_is_left_out_counts_as_read(world: World) -> None:
+    for second in range(20):
+        is_told(world, second)
+    page = world.chronicle.read(Place(), limit=3)
+    assert page.entries == [] and page.behind == world.chronicle.end()
+
+
+@pytest.mark.parametrize("page_max", [1, 3, 1_000])
+def test_who_wants_some_kinds_finds_each_of_them_however_rare(world: World, page_max: int) -> None:
+    world.log.page_max = page_max
+    for second in range(30):
+        world.says(second, b"m%d" % second)
+        if second % 10 == 9:
+            is_told(world, second + 0.5, b'"n%d"' % second)
+            world.is_refused(second + 0.6, f"r{second}")
+    assert names(read_all(of_kinds(world, "notification"), Place(), limit=5)) == ['"n9"', '"n19"', '"n29"']
+    assert names(read_all(of_kinds(world, "refusal"), Place(), limit=2)) == ["r9", "r19", "r29"]
+    both = read_all(of_kinds(world, "refusal", "notification"), Place(), limit=2)
+    assert names(both) == ['"n9"', "r9", '"n19"', "r19", '"n29"', "r29"]
+    assert len(read_all(of_kinds(world, "telemetry"), Place(), limit=7)) == 30
+
+
+def test_the_newest_of_a_kind_are_found_behind_many_of_another(world: World) -> None:
+    is_told(world, 0, b'"first"')
+    is_told(world, 1, b'"second"')
+    for second in range(2, 50):
+        world.says(second)
+    chronicle = of_kinds(world, "notification")
+    assert names(read_all(chronicle, chronicle.place_before_newest(1), limit=5)) == ['"second"']
