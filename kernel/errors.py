@@ -5,6 +5,7 @@ them, each with a `code` of its own. The exception's message is for operators an
 a peer ever reads, because a stranger learns nothing from us about what is on record.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -13,6 +14,7 @@ class TuhonoError(Exception):
 
     code: ClassVar[str] = "internal"  # stable word: API replies, logs, metrics and audit carry it
     told: str = "Internal server error"  # what the peer reads (hono-adapters 0.7); an instance may say more
+    details: Mapping[str, str] = {}  # what stands beside the message where an operator reads it, as `subject-dn`
 
 
 class Refused(TuhonoError):

@@ -56,7 +56,7 @@ def reply_of(error: TuhonoError) -> Reply:
         headers["Allow"] = ", ".join(error.allowed)
     if status == 500:
         return defect_reply()
-    return Reply(status=status, body=document(_words(error, status), error.code), headers=headers)
+    return Reply(status=status, body={**error.details, **document(_words(error, status), error.code)}, headers=headers)
 
 
 def defect_reply() -> Reply:

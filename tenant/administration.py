@@ -1,31 +1,27 @@
-"""What an operator may do with tenants and their trust anchors, and the rules of form.
+"""What an operator may do with tenants and their trust anchors.
 
-Blocking, because the repositories are: call it from a thread where a loop runs. Uniqueness across
-tenants is the repository's, inside its transaction; here stand the rules one tenant can be judged by.
+Blocking, because the repositories are: call it from a thread where a loop runs. The rules one tenant can be judged
+by stand in tenant/rules.py; uniqueness across tenants is the repository's, inside its transaction.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from conf.tenant import TenantSettings
-from kernel.clock import Clock
 from kernel.errors import VersionMismatch
 from kernel.ids import AnchorId, IdRule, TenantId, generate_id
 from pki.certificates import parse_certificate
 from pki.chains import authority_of
-from pki.templates import Template
+from tenant.audit import Deed
 from tenant.errors import AnchorExists, AnchorUnknown, TenantInvalid, TenantUnknown
-from tenant.model import RegistrationLimits, Tenant, TrustAnchor
+from tenant.model import Tenant, TrustAnchor
 from tenant.ports import TenantRepository
+from tenant.rules import ANCHORS_MAX, check_anchor, check_tenant
+from tenant.search import Page, Query
 
-ALIAS_PATTERN = re.compile(r"[a-z0-9-]+")
-ALIAS_MAX_CHARS = 63  # a host label
-ANCHOR_ID_MAX_CHARS = 256
-GROUP_MAX_CHARS = 256
-ANCHORS_MAX = 100  # of one tenant: each is tried when a chain is judged
 PAGE_TENANTS = 200
 CONCURRENT_EDITS_MAX = 5  # times an edit is done again because another one was faster
+NO_ID = TenantId("")  # of a tenant or, as AnchorId, of an anchor that is to be given one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,44 +36,27 @@ class AnchorChoices:
 
 
 class TenantAdministration:
-    """Creates, reads, changes and deletes tenants."""
+    """Creates, reads, finds, changes and deletes tenants."""
 
-    def __init__(self, *, tenants: TenantRepository, settings: TenantSettings, clock: Clock) -> None:
+    def __init__(self, *, tenants: TenantRepository, settings: TenantSettings) -> None:
         self._tenants = tenants
         self._ids = IdRule(settings.id_pattern)
-        self._clock = clock
 
-    def create(
-        self,
-        tenant_id: str | None,
-        *,
-        alias: str | None = None,
-        enabled: bool = True,
-        devices_max: int | None = None,
-        trust_anchor_group: str | None = None,
-    ) -> Tenant:
-        """A tenant without trust anchors. Raises TenantInvalid, TenantExists, AliasTaken."""
-        chosen = generate_id() if tenant_id is None else tenant_id
-        if not self._ids.allows(chosen):
-            raise TenantInvalid(f"tenant id {chosen!r} does not match the pattern {self._ids.pattern!r}")
-        if alias is not None and (len(alias) > ALIAS_MAX_CHARS or ALIAS_PATTERN.fullmatch(alias) is None):
-            raise TenantInvalid(f"alias {alias!r} is not a host label of at most {ALIAS_MAX_CHARS} of a-z, 0-9 and '-'")
-        if devices_max is not None and devices_max < -1:
-            raise TenantInvalid(f"registration-limits.max-devices {devices_max} is below -1")
-        group = trust_anchor_group
-        if group is not None and not (0 < len(group) <= GROUP_MAX_CHARS and group.isprintable()):
-            raise TenantInvalid(f"trust anchor group {group!r} is not 1 to {GROUP_MAX_CHARS} printable characters")
-        tenant = Tenant(
-            tenant_id=TenantId(chosen),
-            enabled=enabled,
-            alias=alias,
-            trust_anchor_group=group,
-            registration_limits=None if devices_max is None else RegistrationLimits(max_devices=devices_max),
-            created=self._clock.now(),
-            version=generate_id(),
-        )
-        self._tenants.create(tenant)
-        return tenant
+    def check_id(self, tenant_id: str) -> None:
+        """Raises TenantInvalid for what no tenant can be called."""
+        if not self._ids.allows(tenant_id):
+            raise TenantInvalid(f"tenant id {tenant_id!r} does not match the pattern {self._ids.pattern!r}")
+
+    def create(self, tenant: Tenant, deed: Deed) -> Tenant:
+        """The tenant as it is then: an id for it and for each anchor that has none, a version.
+
+        Raises TenantInvalid, TemplateInvalid, TenantExists, AliasTaken, AnchorTaken.
+        """
+        created = replace(_with_ids(tenant), created=deed.moment, updated=None, version=generate_id())
+        self.check_id(created.tenant_id)
+        check_tenant(created)
+        self._tenants.create(created, deed)
+        return created
 
     def get(self, tenant_id: str) -> Tenant:
         """Raises TenantUnknown."""
@@ -93,41 +72,60 @@ class TenantAdministration:
             yield from page
             after = page[-1].tenant_id
 
-    def delete(self, tenant_id: str) -> None:
-        """With all its devices and credentials. Raises TenantUnknown."""
-        self._tenants.delete(TenantId(tenant_id), expected_version=None)
+    def search(self, query: Query) -> Page[Tenant]:
+        """Raises PointerUnsearchable."""
+        return self._tenants.search(query)
 
-    def set_enabled(self, tenant_id: str, *, enabled: bool) -> Tenant:
+    def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None = None) -> Tenant:
+        """Put the tenant in the place of the one of its id; what it does not say is gone. The tenant as it is then.
+
+        An anchor that comes without its certificate, under the id it has, with the name and key it has, keeps it: a
+        read never shows certificates, and writing what was read is to change nothing.
+
+        Raises TenantUnknown, VersionMismatch, TenantInvalid, TemplateInvalid, AliasTaken, AnchorTaken.
+        """
+        given = _with_ids(tenant)
+        check_tenant(given)
+        return self._edit(
+            tenant.tenant_id,
+            lambda before: replace(_with_certificates(given, before), created=before.created),
+            deed,
+            expected_version=expected_version,
+            whole=True,
+        )
+
+    def delete(self, tenant_id: str, deed: Deed, *, expected_version: str | None = None) -> None:
+        """With all its devices and credentials. Raises TenantUnknown, VersionMismatch."""
+        self._tenants.delete(TenantId(tenant_id), deed, expected_version=expected_version)
+
+    def set_enabled(self, tenant_id: str, deed: Deed, *, enabled: bool) -> Tenant:
         """Disabling ends the tenant's live connections. Raises TenantUnknown."""
-        return self._edit(tenant_id, lambda tenant: replace(tenant, enabled=enabled))
+        return self._edit(tenant_id, lambda tenant: replace(tenant, enabled=enabled), deed)
 
     def trust(
-        self, tenant_id: str, certificate_der: bytes, anchor_id: str | None, choices: AnchorChoices
+        self, tenant_id: str, certificate_der: bytes, anchor_id: str | None, choices: AnchorChoices, deed: Deed
     ) -> TrustAnchor:
         """Add a CA, or with the id of a listed one of the same name and key, change what it may do.
 
         Raises TenantUnknown, CertificateUnreadable, TemplateInvalid, TenantInvalid, AnchorExists,
         AnchorTaken.
         """
-        _require_valid(choices)
-        authority = authority_of(certificate_der)
-        chosen = AnchorId(generate_id() if anchor_id is None else anchor_id)
-        if not 0 < len(chosen) <= ANCHOR_ID_MAX_CHARS or not chosen.isprintable():
-            raise TenantInvalid(f"trust anchor id {chosen!r} is not 1 to {ANCHOR_ID_MAX_CHARS} printable characters")
+        chosen = generate_id() if anchor_id is None else anchor_id
         anchor = TrustAnchor(
-            anchor_id=chosen,
+            anchor_id=AnchorId(chosen),
             tenant_id=TenantId(tenant_id),
-            authority=authority,
+            authority=authority_of(certificate_der),
             may_auto_provision=choices.may_auto_provision,
             provisions_gateways=choices.provisions_gateways,
             device_id_template=choices.device_id_template,
             auth_id_template=choices.auth_id_template,
             provisioning_per_s_max=choices.provisioning_per_s_max,
         )
-        self._edit(tenant_id, lambda tenant: _with_anchor(tenant, anchor))
+        check_anchor(anchor)
+        self._edit(tenant_id, lambda tenant: _with_anchor(tenant, anchor), deed)
         return anchor
 
-    def distrust(self, tenant_id: str, anchor: str) -> TrustAnchor:
+    def distrust(self, tenant_id: str, anchor: str, deed: Deed) -> TrustAnchor:
         """Remove the CA with this id, or this SHA-256 fingerprint in hex; its live connections end.
 
         Raises TenantUnknown, AnchorUnknown.
@@ -143,22 +141,64 @@ class TenantAdministration:
             kept = tuple(listed for listed in tenant.trust_anchors if listed not in removed)
             return replace(tenant, trust_anchors=kept)
 
-        self._edit(tenant_id, without)
+        self._edit(tenant_id, without, deed)
         return removed[0]
 
-    def _edit(self, tenant_id: str, change: Callable[[Tenant], Tenant]) -> Tenant:
-        for _ in range(CONCURRENT_EDITS_MAX - 1):
+    def _edit(
+        self,
+        tenant_id: str,
+        change: Callable[[Tenant], Tenant],
+        deed: Deed,
+        *,
+        expected_version: str | None = None,
+        whole: bool = False,
+    ) -> Tenant:
+        """Write what `change` makes of the tenant, on the very version it saw; a `whole` one in the end on any."""
+        for attempt in range(1, CONCURRENT_EDITS_MAX + 1):
+            before = self.get(tenant_id)
+            if expected_version not in {None, before.version}:
+                raise VersionMismatch(
+                    f"tenant {tenant_id!r} is at version {before.version}, not {expected_version}: read it again"
+                )
+            changed = replace(change(before), updated=deed.moment, version=generate_id())
+            is_last = attempt == CONCURRENT_EDITS_MAX
+            on_any = whole and is_last and expected_version is None
             try:
-                return self._edit_once(tenant_id, change)
+                self._tenants.replace(changed, deed, expected_version=None if on_any else before.version)
             except VersionMismatch:
-                continue
-        return self._edit_once(tenant_id, change)
+                if expected_version is not None or is_last:
+                    raise
+            else:
+                return changed
+        raise AssertionError("the last attempt returns or raises")
 
-    def _edit_once(self, tenant_id: str, change: Callable[[Tenant], Tenant]) -> Tenant:
-        tenant = self.get(tenant_id)
-        changed = replace(change(tenant), updated=self._clock.now(), version=generate_id())
-        self._tenants.replace(changed, expected_version=tenant.version)
-        return changed
+
+def _with_ids(tenant: Tenant) -> Tenant:
+    """The tenant with an id, and with one for each of its anchors."""
+    tenant_id = tenant.tenant_id or TenantId(generate_id())
+    anchors = tuple(
+        replace(anchor, tenant_id=tenant_id, anchor_id=anchor.anchor_id or AnchorId(generate_id()))
+        for anchor in tenant.trust_anchors
+    )
+    return replace(tenant, tenant_id=tenant_id, trust_anchors=anchors)
+
+
+def _with_certificates(tenant: Tenant, before: Tenant) -> Tenant:
+    """The tenant, its anchors with the certificates they had before."""
+    known = {anchor.anchor_id: anchor for anchor in before.trust_anchors}
+    anchors = tuple(_with_certificate(anchor, known.get(anchor.anchor_id)) for anchor in tenant.trust_anchors)
+    return replace(tenant, trust_anchors=anchors)
+
+
+def _with_certificate(anchor: TrustAnchor, before: TrustAnchor | None) -> TrustAnchor:
+    if before is None or before.authority.certificate_der is None:
+        return anchor
+    given, had = anchor.authority, before.authority
+    same = (given.subject_dn, given.public_key_der) == (had.subject_dn, had.public_key_der)
+    if given.certificate_der is not None or not same:
+        return anchor
+    kept = replace(given, certificate_der=had.certificate_der, subject_der=had.subject_der)
+    return replace(anchor, authority=kept)
 
 
 def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
@@ -166,7 +206,7 @@ def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
     for place, other in enumerate(listed):
         same_key = other.authority == anchor.authority
         if other.anchor_id == anchor.anchor_id and same_key:
-            listed[place] = anchor
+            listed[place] = replace(anchor, revocation=other.revocation, device_template=other.device_template)
             return replace(tenant, trust_anchors=tuple(listed))
         if same_key:
             raise AnchorExists(
@@ -177,14 +217,6 @@ def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
     if len(listed) >= ANCHORS_MAX:
         raise TenantInvalid(f"tenant {tenant.tenant_id!r} lists {ANCHORS_MAX} trust anchors, the most there may be")
     return replace(tenant, trust_anchors=(*listed, anchor))
-
-
-def _require_valid(choices: AnchorChoices) -> None:
-    for template in (choices.device_id_template, choices.auth_id_template):
-        if template is not None:
-            Template.parse(template)
-    if choices.provisioning_per_s_max is not None and not 0 <= choices.provisioning_per_s_max < 1e9:
-        raise TenantInvalid("a provisioning rate is a number of devices per second, 0 or more")
 
 
 def _fingerprint(anchor: TrustAnchor) -> str | None:

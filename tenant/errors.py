@@ -66,6 +66,10 @@ class AnchorTaken(Conflict):
 
     code = "anchor-taken"
 
+    def __init__(self, message: str, subject_dn: str) -> None:
+        super().__init__(message)
+        self.details = {"subject-dn": subject_dn}
+
 
 class AnchorUnknown(NotFound):
     """The tenant lists no such trust anchor."""
@@ -83,6 +87,11 @@ class TenantInvalid(Malformed):
     """A member of a tenant breaks its rule; the message names both."""
 
     code = "tenant-invalid"
+
+    @classmethod
+    def member(cls, member: str, rule: str) -> "TenantInvalid":
+        """`member` as a path into the tenant's JSON: trusted-ca[1].auth-id-template."""
+        return cls(f"{member}: {rule}")
 
 
 class ProvisioningRateExceeded(LimitExceeded):

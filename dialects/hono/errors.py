@@ -1,6 +1,6 @@
 """Why a request of this API is refused before anything else looks at it."""
 
-from kernel.errors import Malformed
+from kernel.errors import Forbidden, Malformed
 
 
 class BodyInvalid(Malformed):
@@ -17,3 +17,9 @@ class BodyInvalid(Malformed):
         """The same fault, told of a thing this one is a member of."""
         dot = "." if self.member and not self.member.startswith("[") else ""
         return BodyInvalid(f"{outer}{dot}{self.member}", self.rule)
+
+
+class TenantOutOfReach(Forbidden):
+    """An operator of certain tenants asked for a new one, which is none of those."""
+
+    code = "tenant-out-of-reach"

@@ -16,10 +16,11 @@ from kernel.clock import SystemClock
 from kernel.ids import TenantId
 from storage.open import Store
 from tenant.administration import AnchorChoices, TenantAdministration
-from tenant.model import AdapterSettings
+from tenant.model import AdapterSettings, RegistrationLimits, Tenant
 from tests.support import stores
 from tests.support.certificates import Issued, make_ca, make_self_signed
 from tests.support.command_line import Said, tuhono
+from tests.support.stores import DEED, put
 from tuhono.cli.context import settings_of
 from tuhono.domain import open_databases
 
@@ -35,25 +36,26 @@ class Office:
         self.data = folder / "data"
         settings, clock = settings_of(None, self.data), SystemClock()
         self.store: Store = open_databases(settings, clock)
-        self.tenants = TenantAdministration(tenants=self.store.tenants, settings=settings.tenant, clock=clock)
+        self.tenants = TenantAdministration(tenants=self.store.tenants, settings=settings.tenant)
         self.ca = make_ca("CN=CA,O=Acme")
         self._files = 0
 
     def tenant(self, name: str = "acme", ca: Issued | None = None, group: str | None = None, **choices: Any) -> None:
-        self.tenants.create(name, trust_anchor_group=group)
+        self.tenants.create(Tenant(tenant_id=TenantId(name), trust_anchor_group=group), DEED)
         if ca is not None:
-            self.tenants.trust(name, ca.der, "the-ca", AnchorChoices(**{"may_auto_provision": True, **choices}))
+            given = AnchorChoices(**{"may_auto_provision": True, **choices})
+            self.tenants.trust(name, ca.der, "the-ca", given, DEED)
 
     def edit(self, name: str, **members: Any) -> None:
         tenant = self.store.tenants.find(TenantId(name))
         assert tenant is not None
-        self.store.tenants.replace(replace(tenant, **members), expected_version=None)
+        self.store.tenants.replace(replace(tenant, **members), DEED, expected_version=None)
 
     def put(self, device_id: str, auth_id: str, **members: Any) -> None:
         credential = stores.credential(device_id, auth_id=auth_id, tenant_id=TenantId("acme"))
         enabled = members.pop("credential_enabled", None)
         device = stores.device(device_id, tenant_id="acme", **members)
-        self.store.devices.put(device, [replace(credential, enabled=enabled)])
+        put(self.store, device, [replace(credential, enabled=enabled)])
 
     def write(self, content: bytes) -> Path:
         self._files += 1
@@ -249,10 +251,10 @@ def test_templates_that_cannot_be_filled_or_make_no_id(office: Office) -> None:
 
 
 def test_a_full_tenant_and_an_id_that_is_taken(office: Office) -> None:
-    office.tenants.create("acme", devices_max=1)
-    office.tenants.trust(
-        "acme", office.ca.der, "c", AnchorChoices(may_auto_provision=True, device_id_template="{{subject-o}}")
-    )
+    limits = RegistrationLimits(max_devices=1)
+    office.tenants.create(Tenant(tenant_id=TenantId("acme"), registration_limits=limits), DEED)
+    choices = AnchorChoices(may_auto_provision=True, device_id_template="{{subject-o}}")
+    office.tenants.trust("acme", office.ca.der, "c", choices, DEED)
     office.put("Acme", "CN=first,O=Acme")
     office.expect_refusal("device-exists", office.ca.issue("CN=second,O=Acme"))
     office.expect_refusal("device-limit-reached", office.ca.issue("CN=third,O=Else"))

@@ -235,7 +235,7 @@ def test_a_consumer_killed_at_work_misses_nothing(plant: Plant) -> None:
 @pytest.mark.needs_tool("curl")
 def test_a_tenant_that_is_gone_is_still_read_and_one_that_never_was_is_unknown(plant: Plant) -> None:
     plant.say("last words")
-    plant.gateway.tenants.delete(plant.name)
+    plant.gateway.tenants.delete(plant.name, plant.gateway.deed())
     assert payloads(plant.tail()) == ["last words"]
     said = tuhono("tail", "nobody", "--json", "--no-follow", data_dir=plant.gateway.data_dir)
     assert (said.status, said.fault["error"]) == (1, "tenant-unknown")

@@ -14,6 +14,7 @@ from tenant.model import AdapterSettings, TrustAnchor
 from tests.support.certificates import Issued, make_ca
 from tests.support.fleet import CoapDevice, HandshakeRefused, HttpDevice, MqttDevice, defects, open_mqtt, present
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.stores import DEED, credentials_of, put
 
 BAD_CREDENTIALS, NOT_AUTHORIZED = 4, 5
 OFTEN = 4  # often enough to be remembered: the certificate is met, its verdict is noted, the device is remembered
@@ -49,7 +50,7 @@ class Story:
 
     def edit(self, **members: object) -> None:
         tenant = self.gateway.tenants.get(self.tenant)
-        self.gateway.store.tenants.replace(replace(tenant, **members), expected_version=None)  # type: ignore[arg-type]
+        self.gateway.store.tenants.replace(replace(tenant, **members), DEED, expected_version=None)  # type: ignore[arg-type]
 
     async def come_again_and_again(self) -> None:
         for gateway in self.pair:
@@ -58,22 +59,22 @@ class Story:
                 device.abort()
 
     def disable_device(self) -> None:
-        self.gateway.devices.set_enabled(self.tenant, self.device_id(), enabled=False)
+        self.gateway.devices.set_enabled(self.tenant, self.device_id(), self.gateway.deed(), enabled=False)
 
     def disable_credential(self) -> None:
-        devices = self.gateway.store.devices
-        held = devices.credentials_of(self.tenant, self.device_id())
+        store = self.gateway.store
+        held = credentials_of(store, self.tenant, self.device_id())
         device = self.gateway.device(self.tenant, self.device_id())
-        devices.put(device, [replace(one, enabled=False) for one in held])
+        put(store, device, [replace(one, enabled=False) for one in held])
 
     def disable_tenant(self) -> None:
-        self.gateway.tenants.set_enabled(self.tenant, enabled=False)
+        self.gateway.tenants.set_enabled(self.tenant, self.gateway.deed(), enabled=False)
 
     def bar_adapters(self) -> None:
         self.edit(adapters=(AdapterSettings(type="hono-lora", enabled=True),))
 
     def remove_anchor(self) -> None:
-        self.gateway.tenants.distrust(self.tenant, "anchor")
+        self.gateway.tenants.distrust(self.tenant, "anchor", self.gateway.deed())
 
     def replace_anchor(self) -> None:
         """Another CA of the same name under the same id."""
@@ -85,7 +86,7 @@ class Story:
 
     def make_tenant_anew(self) -> None:
         """Under the same id, with the same CA, that may no longer provision."""
-        self.gateway.tenants.delete(self.tenant)
+        self.gateway.tenants.delete(self.tenant, self.gateway.deed())
         self.gateway.trust(self.tenant, self.ca, "anchor")
 
     def give_the_ca_away(self) -> None:
@@ -142,7 +143,7 @@ async def test_what_is_known_by_heart_lets_nobody_in_who_may_no_longer_come(
 
 async def test_a_device_made_anew_is_the_one_that_comes(story: Story) -> None:
     before = story.device_id()
-    story.gateway.devices.delete(story.tenant, before)
+    story.gateway.devices.delete(story.tenant, before, story.gateway.deed())
     for gateway in story.pair:
         again = await open_mqtt(gateway, story.issued)
         async with present(again):
@@ -158,7 +159,7 @@ async def test_two_tenants_of_one_ca_are_told_apart_by_name_however_often_their_
     ca = make_ca(f"CN=Shared {generate_id()}")
     names = [f"t{generate_id().replace('-', '')}"[:20] for _ in range(2)]
     for name in names:
-        pair[0].tenants.create(name)
+        pair[0].make_tenant(name)
         tenant = pair[0].tenants.get(name)
         anchor = TrustAnchor(
             anchor_id=AnchorId(f"anchor-{name}"),
@@ -167,7 +168,7 @@ async def test_two_tenants_of_one_ca_are_told_apart_by_name_however_often_their_
             may_auto_provision=True,
         )
         shared = replace(tenant, trust_anchor_group=names[0], trust_anchors=(anchor,))
-        pair[0].store.tenants.replace(shared, expected_version=None)
+        pair[0].store.tenants.replace(shared, DEED, expected_version=None)
     issued = ca.issue("CN=both")
     for _ in range(OFTEN):
         for gateway in pair:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kernel.ids import generate_id
+from tenant.model import RegistrationLimits
 from tests.support.certificates import Issued, make_ca, new_key
 from tests.support.fleet import (
     CoapDevice,
@@ -163,7 +164,7 @@ async def test_two_certificates_that_want_one_device_id_do_not_share_it(pair: Pa
 
 async def test_a_full_tenant_takes_no_more_than_it_may_however_many_come_at_once(pair: Pair, tenant: str) -> None:
     ca = make_ca(f"CN=Full,O={tenant}")
-    pair[0].tenants.create(tenant, devices_max=20)
+    pair[0].make_tenant(tenant, registration_limits=RegistrationLimits(max_devices=20))
     pair[0].trust(tenant, ca, may_auto_provision=True)
     assert await connect_at_once(pair, strangers(pair[0], ca, 100)) == {ACCEPTED: 20, NOT_AUTHORIZED: 80}
     assert len(pair[0].device_ids(tenant)) == 20

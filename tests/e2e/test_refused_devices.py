@@ -87,7 +87,7 @@ class Scene:
         return self.ca.issue("CN=good")
 
     def of_disabled_tenant(self) -> Issued:
-        self.gateway.tenants.set_enabled(self.tenant, enabled=False)
+        self.gateway.tenants.set_enabled(self.tenant, self.gateway.deed(), enabled=False)
         return self.ca.issue("CN=good")
 
     def of_a_ca_that_no_longer_provisions(self) -> Issued:

@@ -61,13 +61,13 @@ class Story:
         return self.ca.issue(f"CN={name},O={self.tenant}")
 
     def remove_anchor(self) -> None:
-        self.gateway.tenants.distrust(self.tenant, "anchor")
+        self.gateway.tenants.distrust(self.tenant, "anchor", self.gateway.deed())
 
     def disable_tenant(self) -> None:
-        self.gateway.tenants.set_enabled(self.tenant, enabled=False)
+        self.gateway.tenants.set_enabled(self.tenant, self.gateway.deed(), enabled=False)
 
     def delete_tenant(self) -> None:
-        self.gateway.tenants.delete(self.tenant)
+        self.gateway.tenants.delete(self.tenant, self.gateway.deed())
 
     def disable_devices(self) -> None:
         for device_id in self.gateway.device_ids(self.tenant):

@@ -30,7 +30,7 @@ from storage.open import Store
 from tenant.administration import AnchorChoices, TenantAdministration
 from tenant.audit import AuditRow, Deed
 from tenant.errors import TenantExists
-from tenant.model import TrustAnchor
+from tenant.model import Tenant, TrustAnchor
 from tests.support.certificates import Issued, Paths
 from tests.support.waiting import until_blocking
 from tuhono.cli.context import settings_of
@@ -68,10 +68,14 @@ class RunningGateway:
     def trust(self, tenant_id: str, ca: Issued, anchor_id: str | None = None, **choices: Any) -> TrustAnchor:
         """Trust the CA, creating the tenant if need be. `choices` as in AnchorChoices."""
         try:
-            self.tenants.create(tenant_id)
+            self.make_tenant(tenant_id)
         except TenantExists:
             pass
-        return self.tenants.trust(tenant_id, ca.der, anchor_id, AnchorChoices(**choices))
+        return self.tenants.trust(tenant_id, ca.der, anchor_id, AnchorChoices(**choices), self.deed())
+
+    def make_tenant(self, tenant_id: str, **members: Any) -> Tenant:
+        """A new tenant. `members` as in Tenant."""
+        return self.tenants.create(Tenant(tenant_id=TenantId(tenant_id), **members), self.deed())
 
     def device_ids(self, tenant_id: str) -> list[str]:
         return [device.device_id for device in self.devices.all(tenant_id)]
@@ -192,7 +196,7 @@ def running_gateway(folder: Path, **sections: Mapping[str, Any]) -> Iterator[Run
         process=process,
         ports=ports,
         store=store,
-        tenants=TenantAdministration(tenants=store.tenants, settings=settings.tenant, clock=clock),
+        tenants=TenantAdministration(tenants=store.tenants, settings=settings.tenant),
         devices=DeviceAdministration(
             devices=store.devices,
             tenants=store.tenants,

@@ -24,6 +24,7 @@ from tenant.audit import AuditRow
 from tenant.model import AdapterSettings, Tenant
 from tests.support.certificates import Issued, Paths, make_ca
 from tests.support.gateway import RunningGateway
+from tests.support.stores import credentials_of, put
 from tests.support.waiting import until_blocking
 
 ADAPTERS = ("hono-mqtt", "hono-http", "hono-coap")
@@ -50,7 +51,7 @@ class Site:
         tenants = self.gateway.store.tenants
         tenant = tenants.find(TenantId(self.tenant_id))
         assert tenant is not None
-        tenants.replace(replace(tenant, **members), expected_version=None)
+        tenants.replace(replace(tenant, **members), self.gateway.deed(), expected_version=None)
         return tenant
 
     def disallow(self, adapter: str) -> None:
@@ -84,7 +85,7 @@ class Site:
         own = self.credential(device_id, auth_id=subject, **(credential or {}))
         status = members.pop("status", DeviceStatus(created=SystemClock().now()))
         device = Device(tenant_id=own.tenant_id, device_id=own.device_id, status=status, **members)
-        self.gateway.store.devices.put(device, [own, *others])
+        put(self.gateway.store, device, [own, *others])
         return issued or self.ca.issue(subject)
 
     def credential(self, device_id: str, *, auth_id: str, type: str = X509_CERT, **members: Any) -> Credential:
@@ -104,7 +105,7 @@ class Site:
         device = Device(
             tenant_id=TenantId(self.tenant_id), device_id=DeviceId(device_id), status=status, **_ids(members)
         )
-        self.gateway.store.devices.put(device)
+        put(self.gateway.store, device)
 
     def device_ids(self) -> list[str]:
         return self.gateway.device_ids(self.tenant_id)
@@ -122,7 +123,7 @@ class Site:
         return self.gateway.device(self.tenant_id, device_id)
 
     def credentials(self, device_id: str) -> Sequence[Credential]:
-        return self.gateway.devices.credentials_of(self.device(device_id))
+        return credentials_of(self.gateway.store, TenantId(self.tenant_id), DeviceId(device_id))
 
     # What applications and operators see
 
@@ -162,7 +163,7 @@ def open_site(gateway: RunningGateway, *, ca: Issued | None = None, alias: str |
     """A new tenant that trusts a new CA, or the one given. `choices` as in AnchorChoices."""
     number = next(_numbers)
     site = Site(gateway=gateway, tenant_id=f"site-{number}", ca=ca or make_ca(f"CN=CA {number},O=Site"))
-    gateway.tenants.create(site.tenant_id, alias=alias)
+    gateway.make_tenant(site.tenant_id, alias=alias)
     site.trust(**choices)
     return site
 
@@ -174,7 +175,7 @@ def open_sites_of_one_ca(gateway: RunningGateway, *, aliases: Sequence[str | Non
     sites = []
     for place, alias in enumerate(aliases):
         site = Site(gateway=gateway, tenant_id=f"shared-{number}-{place}", ca=ca)
-        gateway.tenants.create(site.tenant_id, alias=alias)
+        gateway.make_tenant(site.tenant_id, alias=alias)
         site.edit(trust_anchor_group=f"group-{number}")
         site.trust(**choices)
         sites.append(site)

@@ -47,7 +47,7 @@ class Desk:
     def tenants(self) -> TenantAdministration:
         from tenant.administration import TenantAdministration
 
-        return TenantAdministration(tenants=self.store.tenants, settings=self.settings.tenant, clock=self.clock)
+        return TenantAdministration(tenants=self.store.tenants, settings=self.settings.tenant)
 
     @cached_property
     def devices(self) -> DeviceAdministration:

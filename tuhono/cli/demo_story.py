@@ -19,7 +19,9 @@ from pki.profiles import DEVICE
 from pki.signers.file import FileSigner
 from storage.open import Store
 from tenant.administration import AnchorChoices, TenantAdministration
+from tenant.audit import Deed
 from tenant.errors import AnchorExists, TenantExists
+from tenant.model import Tenant
 from tuhono.chronicle import Chronicle, Entry, Place
 from tuhono.cli.demo_devices import DeviceFiles, Outcome, post_over_coap, post_over_http, publish_over_mqtt
 from tuhono.cli.demo_stage import Stage, program, where
@@ -105,17 +107,18 @@ class Story:
 
     def _trust(self, der: bytes) -> None:
         """The factory's CA, and no other of an earlier time."""
-        tenants = TenantAdministration(tenants=self._store.tenants, settings=self._settings.tenant, clock=self._clock)
+        tenants = TenantAdministration(tenants=self._store.tenants, settings=self._settings.tenant)
+        deed = Deed(actor="local:demo", moment=self._clock.now())
         try:
-            tenants.create(TENANT)
+            tenants.create(Tenant(tenant_id=TenantId(TENANT)), deed)
         except TenantExists:
             self._stage.say(f"the tenant {TENANT!r} is there from an earlier time")
         choices = AnchorChoices(may_auto_provision=True)
         try:
-            tenants.trust(TENANT, der, FACTORY_ID, choices)
+            tenants.trust(TENANT, der, FACTORY_ID, choices, deed)
         except AnchorExists:  # its files are gone, and the key with them
-            tenants.distrust(TENANT, FACTORY_ID)
-            tenants.trust(TENANT, der, FACTORY_ID, choices)
+            tenants.distrust(TENANT, FACTORY_ID, deed)
+            tenants.trust(TENANT, der, FACTORY_ID, choices, deed)
 
     def _new_run(self) -> Path:
         """A folder for this time's devices, of a name that no certificate of an earlier time bears."""

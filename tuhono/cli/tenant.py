@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Tenants, and the CAs whose devices they trust.")
 
+SOURCE_HELP = "JSON as the management API takes it; - reads standard input."
+Source = Annotated[Path | None, typer.Option("--from", metavar="FILE", help=SOURCE_HELP)]
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
 
 
@@ -33,21 +35,37 @@ def create(
         ),
     ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it switched off.")] = False,
+    source: Source = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a tenant.
 
-    It trusts nobody until `tuhono tenant trust` names a CA.
+    It trusts nobody until `tuhono tenant trust` names a CA, or a file says whom. Options go before the file.
     """
+    from dataclasses import replace
+
+    from kernel.ids import TenantId
+    from tenant.model import RegistrationLimits, Tenant
+    from tuhono.cli.documents import read_tenant
+
     with desk(config, data_dir, make=True) as at:
+        if tenant is not None:
+            at.tenants.check_id(tenant)
+        asked = read_tenant(source, tenant or "") if source is not None else Tenant(tenant_id=TenantId(tenant or ""))
+        limits = asked.registration_limits or RegistrationLimits()
         made = at.tenants.create(
-            tenant,
-            alias=alias,
-            enabled=not disabled,
-            devices_max=max_devices,
-            trust_anchor_group=trust_anchor_group,
+            replace(
+                asked,
+                alias=asked.alias if alias is None else alias,
+                enabled=False if disabled else asked.enabled,
+                trust_anchor_group=asked.trust_anchor_group if trust_anchor_group is None else trust_anchor_group,
+                registration_limits=asked.registration_limits
+                if max_devices is None
+                else replace(limits, max_devices=max_devices),
+            ),
+            at.deed(),
         )
     if as_json:
         print_json(_as_json(made))
@@ -56,9 +74,34 @@ def create(
 
 
 @app.command()
+def update(
+    tenant: TenantName,
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help=SOURCE_HELP)],
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Refuse, unless the tenant is at this version still.")
+    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Put what a file says of a tenant in the place of all that is on record of it.
+
+    `tuhono tenant show --json` prints such a file. A trust anchor of the same id, name and key keeps its certificate.
+    """
+    from tuhono.cli.documents import read_tenant
+
+    with desk(config, data_dir) as at:
+        changed = at.tenants.replace(read_tenant(source, tenant), at.deed(), expected_version=version)
+    if as_json:
+        print_json(_as_json(changed))
+    else:
+        say(f"updated tenant {tenant}")
+
+
+@app.command()
 def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Show a tenant and its trust anchors."""
-    from tuhono.cli.trust import anchor_json
+    from tuhono.cli.trust import UNREADABLE, anchor_json
 
     with desk(config, data_dir) as at:
         found = at.tenants.get(tenant)
@@ -73,13 +116,14 @@ def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None,
             "alias": found.alias,
             "trust anchor group": found.trust_anchor_group,
             "max devices": None if limits is None or limits.max_devices < 0 else limits.max_devices,
+            "version": found.version,
             "created": None if found.created is None else found.created.isoformat(timespec="seconds"),
         }
     )
     if not found.trust_anchors:
         say("it trusts nobody yet: `tuhono tenant trust` names a CA")
     for anchor in found.trust_anchors:
-        facts = {name.replace("-", " "): fact for name, fact in anchor_json(anchor).items() if name != "cert"}
+        facts = {name.replace("-", " "): fact for name, fact in anchor_json(anchor).items() if name not in UNREADABLE}
         say()
         print_facts({"trust anchor": facts.pop("id"), **facts})
 
@@ -110,7 +154,7 @@ def delete(
     with desk(config, data_dir) as at:
         at.tenants.get(tenant)
         require_yes(f"Delete tenant {tenant} with all its devices?", yes=yes, as_json=as_json)
-        at.tenants.delete(tenant)
+        at.tenants.delete(tenant, at.deed())
     if as_json:
         print_json({"deleted": tenant})
     else:
@@ -189,9 +233,9 @@ def trust(
         raise typer.BadParameter("--remove takes no other option of the trust anchor")
     with desk(config, data_dir) as at:
         if remove:
-            anchor = work.distrust(at.tenants, tenant, ca)
+            anchor = work.distrust(at.tenants, tenant, ca, at.deed())
         else:
-            anchor = work.trust(at.tenants, tenant, Path(ca), options)
+            anchor = work.trust(at.tenants, tenant, Path(ca), options, at.deed())
     if as_json:
         print_json(work.anchor_json(anchor))
     else:
@@ -201,23 +245,14 @@ def trust(
 
 def _switch(tenant: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
     with desk(config, data_dir) as at:
-        changed = at.tenants.set_enabled(tenant, enabled=enabled)
+        changed = at.tenants.set_enabled(tenant, at.deed(), enabled=enabled)
     if as_json:
         print_json(_as_json(changed))
     else:
         say(f"{'enabled' if enabled else 'disabled'} tenant {tenant}")
 
 
-def _as_json(tenant: Tenant) -> dict[str, object]:
-    from tuhono.cli.trust import anchor_json
+def _as_json(tenant: Tenant) -> dict[str, Any]:
+    from tuhono.cli.documents import tenant_json
 
-    limits = tenant.registration_limits
-    return {
-        "id": tenant.tenant_id,
-        "enabled": tenant.is_enabled,
-        "alias": tenant.alias,
-        "trust-anchor-group": tenant.trust_anchor_group,
-        "registration-limits": None if limits is None else {"max-devices": limits.max_devices},
-        "created": None if tenant.created is None else tenant.created.isoformat(),
-        "trusted-ca": [anchor_json(anchor) for anchor in tenant.trust_anchors],
-    }
+    return tenant_json(tenant)

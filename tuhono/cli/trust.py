@@ -1,20 +1,24 @@
 """What `tuhono tenant trust` does, and how it tells of a trust anchor."""
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from dialects.hono.shapes.trusted_ca import anchor_shown
 from pki.certificates import parse_certificate
 from pki.chains import authority_of
 from tenant.administration import AnchorChoices, TenantAdministration
+from tenant.audit import Deed
 from tenant.model import Tenant, TrustAnchor
 from tuhono.cli.given import one_certificate_of
 from tuhono.cli.output import shown
 
 ANCHOR = "a trust anchor"
+UNREADABLE = ("public-key", "subject-dn-bytes", "ocsp-responder-cert")  # what says nothing to people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +33,21 @@ class Options:
     rate: float | None = None
 
 
-def trust(tenants: TenantAdministration, tenant_id: str, file: Path, options: Options) -> TrustAnchor:
+def trust(tenants: TenantAdministration, tenant_id: str, file: Path, options: Options, deed: Deed) -> TrustAnchor:
     """List the CA, or change what was said of one that is listed. Raises what TenantAdministration.trust raises."""
     der = one_certificate_of(file, ANCHOR)
     listed = _listed(tenants.get(tenant_id), der)
     before = AnchorChoices() if listed is None else _choices_of(listed)
     anchor_id = options.anchor_id if options.anchor_id is not None or listed is None else listed.anchor_id
-    return tenants.trust(tenant_id, der, anchor_id, _changed(before, options))
+    return tenants.trust(tenant_id, der, anchor_id, _changed(before, options), deed)
 
 
-def distrust(tenants: TenantAdministration, tenant_id: str, ca: str) -> TrustAnchor:
+def distrust(tenants: TenantAdministration, tenant_id: str, ca: str, deed: Deed) -> TrustAnchor:
     """Remove the CA in a file, or of that id or fingerprint. Raises AnchorUnknown."""
     file = Path(ca)
     if not file.is_file():
-        return tenants.distrust(tenant_id, ca)
-    return tenants.distrust(tenant_id, parse_certificate(one_certificate_of(file, ANCHOR)).fingerprint_hex)
+        return tenants.distrust(tenant_id, ca, deed)
+    return tenants.distrust(tenant_id, parse_certificate(one_certificate_of(file, ANCHOR)).fingerprint_hex, deed)
 
 
 def sentences(tenant_id: str, anchor: TrustAnchor, *, removed: bool, now: datetime) -> Iterator[str]:
@@ -61,20 +65,9 @@ def sentences(tenant_id: str, anchor: TrustAnchor, *, removed: bool, now: dateti
 
 
 def anchor_json(anchor: TrustAnchor) -> dict[str, Any]:
-    authority = anchor.authority
-    der = authority.certificate_der
-    return {
-        "id": anchor.anchor_id,
-        "subject-dn": authority.subject_dn,
-        "not-before": authority.not_before.isoformat(),
-        "not-after": authority.not_after.isoformat(),
-        "auto-provisioning-enabled": anchor.may_auto_provision,
-        "auto-provision-as-gateway": anchor.provisions_gateways,
-        "auto-provisioning-device-id-template": anchor.device_id_template,
-        "auth-id-template": anchor.auth_id_template,
-        "provisioning-rate-max-per-s": anchor.provisioning_per_s_max,
-        "cert": None if der is None else base64.b64encode(der).decode(),
-    }
+    """A trust anchor as the API shows it."""
+    members: dict[str, Any] = msgspec.to_builtins(anchor_shown(anchor))
+    return members
 
 
 def _listed(tenant: Tenant, der: bytes) -> TrustAnchor | None:

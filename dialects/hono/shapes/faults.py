@@ -9,6 +9,7 @@ import msgspec
 
 from dialects.hono.errors import BodyInvalid
 
+CONTROL_FREE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"  # `$` alone would let a last line feed through
 SHOWN_MAX_CHARS = 100  # of what somebody sent, in what we say of it
 
 _KINDS = {"bool": "a boolean", "int": "an integer", "float": "a number", "str": "a string", "array": "an array"} | {
@@ -65,7 +66,8 @@ def _expected(shape: type[Any], member: str, found: re.Match[str]) -> BodyInvali
     if found[3]:
         return BodyInvalid(member, f"must be {kinds} of {_BOUNDS[found[3]]} {found[4]}")
     if found[5]:
-        return BodyInvalid(member, f"must match {found[5]}")
+        rule = "hold no control characters" if found[5] == repr(CONTROL_FREE) else f"match {found[5]}"
+        return BodyInvalid(member, f"must {rule}")
     got = f", not {_KINDS.get(found[6], found[6])}" if found[6] else ""
     return BodyInvalid(member, f"must be {kinds}{got}")
 

@@ -16,11 +16,11 @@ import msgspec
 from msgspec import Meta
 
 from dialects.hono.errors import BodyInvalid as BodyInvalid
+from dialects.hono.shapes.faults import CONTROL_FREE as CONTROL_FREE
 from dialects.hono.shapes.faults import shortened, shown, translated
 
 DEPTH_MAX = 64  # arrays and objects inside each other
 INTEGER_MAX = 2**63 - 1
-CONTROL_FREE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Shape = TypeVar("Shape")
 Json = dict[str, Any]

@@ -13,6 +13,7 @@ from kernel.ids import DeviceId, TenantId
 from tests.support.certificates import make_ca
 from tests.support.gateway import RunningGateway
 from tests.support.site import Site, open_site, open_sites_of_one_ca
+from tests.support.stores import DEED
 from tests.support.wire_clients import CONNACK, PINGRESP, connected_mqtt, mqtt_device
 
 ACCEPTED = {4: 0x00, 5: 0x00}
@@ -150,24 +151,24 @@ def test_hono_adapters_102_a_disabled_tenant_refuses(site: Site, version: int) -
 
 
 def _delete_device(site: Site) -> None:
-    site.gateway.devices.delete(site.tenant_id, "dev")
+    site.gateway.devices.delete(site.tenant_id, "dev", site.gateway.deed())
 
 
 def _disable_device(site: Site) -> None:
-    site.gateway.devices.set_enabled(site.tenant_id, "dev", enabled=False)
+    site.gateway.devices.set_enabled(site.tenant_id, "dev", site.gateway.deed(), enabled=False)
 
 
 def _delete_tenant(site: Site) -> None:
-    site.gateway.tenants.delete(site.tenant_id)
+    site.gateway.tenants.delete(site.tenant_id, site.gateway.deed())
 
 
 def _disable_tenant(site: Site) -> None:
-    site.gateway.tenants.set_enabled(site.tenant_id, enabled=False)
+    site.gateway.tenants.set_enabled(site.tenant_id, site.gateway.deed(), enabled=False)
 
 
 def _delete_all_devices(site: Site) -> None:
     for device_id in site.device_ids():
-        site.gateway.store.devices.delete(TenantId(site.tenant_id), DeviceId(device_id))
+        site.gateway.store.devices.delete(TenantId(site.tenant_id), DeviceId(device_id), DEED, expected_version=None)
 
 
 @both_versions

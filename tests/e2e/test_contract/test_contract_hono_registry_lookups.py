@@ -120,7 +120,7 @@ async def test_hono_registry_184_what_was_deleted_has_no_credentials(site: Site,
     assert await attempt(protocol, site.gateway, second) == ACCEPTED[protocol]
     site.gateway.devices.delete(site.tenant_id, "first", site.gateway.deed())
     assert await attempt(protocol, site.gateway, first) == NO_CREDENTIALS[protocol]
-    site.gateway.tenants.delete(site.tenant_id)
+    site.gateway.tenants.delete(site.tenant_id, site.gateway.deed())
     assert await attempt(protocol, site.gateway, second) == CHAIN_REFUSED[protocol]
 
 
@@ -192,7 +192,7 @@ def test_hono_registry_192_an_unknown_device_is_not_found(site: Site) -> None:
 def test_hono_registry_193_a_gateway_of_a_deleted_tenant_is_disconnected(site: Site, version: int) -> None:
     site.add_device("valve", via=["gw"])
     with connected_mqtt(site.gateway, site.register("gw"), version=version) as client:
-        site.gateway.tenants.delete(site.tenant_id)
+        site.gateway.tenants.delete(site.tenant_id, site.gateway.deed())
         assert client.is_closed()
     assert site.messages() == []
 

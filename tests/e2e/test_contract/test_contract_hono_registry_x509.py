@@ -214,7 +214,7 @@ async def test_a_ca_that_is_no_longer_trusted_vouches_for_nobody_at_once(site: S
     device = site.issue()
     assert await attempt(protocol, site.gateway, device) == ACCEPTED[protocol]
     [anchor] = site.gateway.tenants.get(site.tenant_id).trust_anchors
-    site.gateway.tenants.distrust(site.tenant_id, anchor.anchor_id)
+    site.gateway.tenants.distrust(site.tenant_id, anchor.anchor_id, site.gateway.deed())
     assert await attempt(protocol, site.gateway, device) == CHAIN_REFUSED[protocol]
 
 
