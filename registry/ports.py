@@ -195,6 +195,10 @@ class AuditRepository(Protocol):
         """The position just before the first row written at or after the moment."""
         ...
 
+    def prune(self, *, older_than: datetime, limit: int) -> int:
+        """Of the `limit` oldest rows remove those written before the moment; how many. The newest row stays."""
+        ...
+
 
 class Publications(Protocol):
     """What was changed on record, in the order of commits, and how far it has been told.

@@ -19,7 +19,9 @@ from registry.model import X509_CERT, Credential, Device, EdgeOrder, KnownCreden
 from registry.ports import GATEWAYS_MAX
 from storage.edge_devices import Behind, EdgeDevice, decide_edge
 from storage.errors import NameUnstorable
+from storage.memory_audit import MemoryAudit
 from storage.memory_devices import MemoryDevices
+from storage.memory_operators import MemoryOperators
 from storage.memory_state import MemoryState, require_storable
 from storage.memory_tenants import MemoryTenants
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
@@ -210,29 +212,6 @@ class MemoryChangeFeed:
                 log.exception("change.undelivered", extra=fields(kind=change.kind.value, tenant_id=change.tenant_id))
 
 
-class MemoryAudit:
-    """`registry.ports.AuditRepository` over a list."""
-
-    def __init__(self, state: MemoryState) -> None:
-        self._state = state
-
-    def read(
-        self, *, after: int, limit: int, tenant_id: TenantId | None = None, what: str | None = None
-    ) -> Sequence[AuditRow]:
-        return [
-            row
-            for row in self._state.audit
-            if row.position > after and tenant_id in (None, row.tenant_id) and what in (None, row.what)
-        ][:limit]
-
-    def last_position(self) -> int:
-        return self._state.audit_position
-
-    def first_position_since(self, moment: datetime) -> int:
-        since = (row.position - 1 for row in self._state.audit if row.moment >= moment)
-        return next(since, self._state.audit_position)
-
-
 class MemoryStore:
     """One database in memory, behind the same attributes as the real one."""
 
@@ -242,6 +221,7 @@ class MemoryStore:
         self.connect_path = MemoryConnectPath(state, feed=self.feed)
         self.tenants = MemoryTenants(state)
         self.devices = MemoryDevices(state)
+        self.operators = MemoryOperators(state.audited)
         self.audit = MemoryAudit(state)
 
     def close(self) -> None:

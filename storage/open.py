@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from storage.repositories.audit_writer import AuditWriter
     from storage.repositories.changes import ChangeWriter
     from storage.repositories.devices import SqlDevices
+    from storage.repositories.operators import SqlOperators
     from storage.repositories.tenants import SqlTenants
 
 
@@ -62,6 +63,12 @@ class Store:
         return SqlDevices(engine=self._engine, changes=self._changes, audit=self._audit_writer)
 
     @cached_property
+    def operators(self) -> SqlOperators:
+        from storage.repositories.operators import SqlOperators
+
+        return SqlOperators(engine=self._engine, audit=self._audit_writer)
+
+    @cached_property
     def audit(self) -> SqlAudit:
         from storage.repositories.audit import SqlAudit
 
@@ -71,6 +78,13 @@ class Store:
         """Whether some tenant is gone while devices of it are not."""
         try:
             return self._reader.execute("SELECT 1 FROM purges LIMIT 1").fetchone() is not None
+        except sqlite3.Error as fault:
+            raise unavailable(fault) from fault
+
+    def has_operators(self) -> bool:
+        """Whether anybody may administer from afar."""
+        try:
+            return self._reader.execute("SELECT 1 FROM operators LIMIT 1").fetchone() is not None
         except sqlite3.Error as fault:
             raise unavailable(fault) from fault
 

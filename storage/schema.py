@@ -212,3 +212,35 @@ changes = Table(
     Column("enabled", Boolean),
     PrimaryKeyConstraint("seq", name="changes_pk"),
 )
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("tenants", Text),  # NULL: all
+    Column("enabled", Boolean, nullable=False),
+    Column("password_hash", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger),
+    Column("version", Text, nullable=False),
+    PrimaryKeyConstraint("name", name="operators_pk"),
+)
+
+operator_keys = Table(
+    "operator_keys",
+    metadata,
+    Column("key_id", Text, nullable=False),
+    Column("operator_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest_hex", Text, nullable=False),  # SHA-256 of the key, which is random
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("last_used", BigInteger),
+    PrimaryKeyConstraint("key_id", name="operator_keys_pk"),
+    UniqueConstraint("digest_hex", name="operator_keys_digest_unique"),
+    ForeignKeyConstraint(["operator_name"], ["operators.name"], name="operator_keys_operator", ondelete="CASCADE"),
+    Index("operator_keys_by_operator", "operator_name"),
+)

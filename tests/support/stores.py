@@ -19,7 +19,7 @@ from storage.memory import MemoryStore
 from storage.open import Store, open_store
 from tenant.audit import AuditRow, Deed
 from tenant.model import Tenant, TrustAnchor
-from tenant.ports import Change, ChangeFeed, TenantRepository
+from tenant.ports import Change, ChangeFeed, OperatorRepository, TenantRepository
 
 DRIVERS = ("memory", "sqlite")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,6 +39,8 @@ class AnyStore(Protocol):
     def tenants(self) -> TenantRepository: ...
     @property
     def devices(self) -> DeviceRepository: ...
+    @property
+    def operators(self) -> OperatorRepository: ...
     @property
     def audit(self) -> AuditRepository: ...
     def close(self) -> None: ...
