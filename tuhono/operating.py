@@ -1,20 +1,41 @@
 """What operators talk to, built over the domain: the routes of every dialect, who may use them, and the listener."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
+
+from conf.registry import RegistrySettings
 from conf.sections import Settings
+from conf.tenant import TenantSettings
+from dialects.hono.credentials import CredentialRoutes
+from dialects.hono.devices import DeviceRoutes
 from kernel.clock import Clock
 from kernel.errors import Unauthenticated
 from kernel.exchange import Caller, Route
+from kernel.ids import ID_MAX_CHARS, IdRule
 from kernel.meters import Meters
 from management.api import ManagementApi
 from management.cors import Cors
 from management.health import HealthChecks
+from management.openapi import describe
+from management.pages import page_routes
 from management.ports import Authenticator
 from management.server import ManagementServer
 from management.workers import Workers
+from registry.administration import CredentialAdministration, DeviceAdministration
 from storage.open import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the routes call."""
+
+    clock: Clock
+    devices: DeviceAdministration
+    credentials: CredentialAdministration
 
 
 def build_management(
@@ -22,8 +43,10 @@ def build_management(
 ) -> ManagementServer:
     """The management listener with everything it serves. `files` are its certificate and key."""
     section = settings.management
+    routes = operator_routes(operator_services(settings, store, clock))
+    description = describe(routes, segments=segment_schemas(settings.tenant, settings.registry))
     api = ManagementApi(
-        routes=operator_routes(settings, store, clock),
+        routes=[*routes, *page_routes(description)],
         authenticator=operator_authenticator(settings, store, clock),
         workers=Workers(threads_max=section.threads_max),
         cors=Cors(section.cors_allowed_origin),
@@ -42,14 +65,51 @@ def build_management(
     )
 
 
-def operator_routes(settings: Settings, store: Store, clock: Clock) -> Sequence[Route]:
-    """The routes of every dialect; each dialect adds its own here."""
-    return []
+def operator_services(settings: Settings, store: Store, clock: Clock) -> Services:
+    tenant_ids = IdRule(settings.tenant.id_pattern)
+    return Services(
+        clock=clock,
+        devices=DeviceAdministration(
+            devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
+        ),
+        credentials=CredentialAdministration(
+            devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
+        ),
+    )
+
+
+def operator_routes(services: Services) -> Sequence[Route]:
+    """The routes of every dialect."""
+    clock = services.clock
+    return [
+        *DeviceRoutes(administration=services.devices, clock=clock).routes(),
+        *CredentialRoutes(administration=services.credentials, clock=clock).routes(),
+    ]
 
 
 def operator_authenticator(settings: Settings, store: Store, clock: Clock) -> Authenticator:
     """Who proves callers. Until there are operators, nobody does."""
     return _NobodyKnown()
+
+
+def segment_schemas(tenant: TenantSettings, registry: RegistrySettings) -> Mapping[str, Mapping[str, Any]]:
+    """What the named segments of paths may be."""
+    return {
+        "tenantId": {"pattern": f"^(?:{tenant.id_pattern})$", "maxLength": ID_MAX_CHARS},
+        "deviceId": {"pattern": f"^(?:{registry.device_id_pattern})$", "maxLength": ID_MAX_CHARS},
+    }
+
+
+def describe_api() -> str:
+    """The description of the API as it is with the settings' defaults: docs/reference/openapi.json."""
+    services = cast("Services", _Nothing())  # handlers are named, not called
+    document = describe(operator_routes(services), segments=segment_schemas(TenantSettings(), RegistrySettings()))
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"
+
+
+class _Nothing:
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
 class _NobodyKnown:

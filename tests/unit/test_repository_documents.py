@@ -10,6 +10,7 @@ import pytest
 from conf.describing import describe
 from conf.loading import settings_from
 from conf.sections import section_types
+from tuhono.operating import describe_api
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "conf/examples").glob("*.toml"))
@@ -21,6 +22,10 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def test_the_reference_of_settings_is_what_the_settings_say() -> None:
     assert (ROOT / "docs/reference/configuration.md").read_text() == describe(), "run scripts/docs"
+
+
+def test_the_description_of_the_api_is_what_its_routes_say() -> None:
+    assert (ROOT / "docs/reference/openapi.json").read_text() == describe_api(), "run scripts/docs"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
