@@ -36,7 +36,7 @@ def device_document(device: Device, before: Device | None = None) -> Document:
             "upstream-message-mapper": device.upstream_mapper,
             "command-endpoint": None
             if endpoint is None
-            else _endpoint(endpoint, None if before is None else before.command_endpoint),
+            else _endpoint(endpoint, None if before is None else _headers(before)),
         }
     )
 
@@ -51,8 +51,12 @@ def credentials_document(credentials: Sequence[Credential], before: Sequence[Cre
     return {"credentials": [_credential(entry, None if before is None else held) for entry in credentials]}
 
 
-def _endpoint(endpoint: CommandEndpoint, before: CommandEndpoint | None) -> Document:
-    headers = None if before is None else before.headers
+def _headers(device: Device) -> Mapping[str, Any]:
+    return {} if device.command_endpoint is None else device.command_endpoint.headers
+
+
+def _endpoint(endpoint: CommandEndpoint, headers: Mapping[str, Any] | None) -> Document:
+    """`headers` as they were before."""
     return said(
         {
             "uri": None if endpoint.uri is None else _without_secrets(endpoint.uri),

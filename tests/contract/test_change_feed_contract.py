@@ -124,6 +124,40 @@ def test_devices_are_delivered_with_their_new_state(store: AnyStore) -> None:
     ]
 
 
+def test_a_new_device_is_told_of_too(store: AnyStore) -> None:
+    store.tenants.create(tenant(TENANT), DEED)
+    store.feed.catch_up()
+    heard = Heard(store.feed)
+    for name, enabled in (("on", None), ("off", False)):
+        store.devices.create(device(name, enabled=enabled), DEED, devices_max=-1, credentials=[credential(name)])
+    store.feed.catch_up()
+    assert heard.changes == [
+        Change(kind=ChangeKind.DEVICE, tenant_id=TENANT, device_id=DeviceId("on"), enabled=True),
+        Change(kind=ChangeKind.DEVICE, tenant_id=TENANT, device_id=DeviceId("off"), enabled=False),
+    ]
+
+
+def test_many_devices_are_told_of_one_by_one_and_all_of_a_tenant_at_once(store: AnyStore) -> None:
+    store.tenants.create(tenant(TENANT), DEED)
+    names = [DeviceId(name) for name in ("a", "b", "c")]
+    for name in names:
+        put(store, device(name))
+    store.feed.catch_up()
+    heard = Heard(store.feed)
+    store.devices.set_enabled(TENANT, [*names[:2], DeviceId("nobody")], DEED, enabled=False)
+    store.devices.delete_many(TENANT, [*names[1:], DeviceId("nobody")], DEED)
+    store.devices.delete_all(TENANT, DEED)
+    store.devices.delete_all(TENANT, DEED)
+    store.feed.catch_up()
+    assert [(change.kind.value, change.device_id, change.enabled) for change in heard.changes] == [
+        ("device", "a", False),
+        ("device", "b", False),
+        ("device-deleted", "b", None),
+        ("device-deleted", "c", None),
+        ("devices-deleted", None, None),
+    ]
+
+
 async def test_devices_that_provision_themselves_are_no_change(store: AnyStore) -> None:
     store.tenants.create(tenant(TENANT, anchor()), DEED)
     store.feed.catch_up()

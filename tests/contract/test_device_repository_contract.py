@@ -12,6 +12,7 @@ from kernel.errors import Malformed, TuhonoError, VersionMismatch
 from kernel.ids import AuthId, DeviceId, TenantId
 from registry.errors import CredentialTaken, DeviceExists, DeviceLimitReached, DeviceUnknown
 from registry.model import X509_CERT, CommandEndpoint, Device, DeviceStatus
+from storage.repositories import devices as devices_module
 from tenant.errors import TenantUnknown
 from tests.support.stores import (
     DEED,
@@ -224,26 +225,33 @@ async def test_switching_off_is_not_undone_by_the_device_coming_again(store: Any
     assert [entry.is_enabled for entry in store.devices.find_all(TENANT, after=None, limit=9)] == [False]
 
 
-async def test_many_are_switched_and_deleted_and_only_those_on_record(store: AnyStore) -> None:
-    names = [DeviceId(f"d{number:04}") for number in range(1200)]
+async def test_many_are_switched_and_deleted_and_only_those_on_record(
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices_module, "IDS_PER_QUERY_MAX", 5)
+    names = [DeviceId(f"d{number:02}") for number in range(24)]
     for name in names[::2]:
         put(store, device(name), [credential(name)])
-    named = [*reversed(names[:1100]), names[0]]
-    present = names[:1100:2]
+    named = [*reversed(names[:22]), names[0]]
+    present = names[:22:2]
     assert store.devices.set_enabled(TENANT, named, DEED, enabled=False) == present
     off = [entry.device_id for entry in store.devices.find_all(TENANT, after=None, limit=9999) if not entry.is_enabled]
     assert off == present
     assert store.devices.delete_many(TENANT, named, DEED) == present
-    assert ids(store) == names[1100::2]
-    assert await store.connect_path.count_devices(TENANT) == 50
+    assert ids(store) == names[22::2]
+    assert await store.connect_path.count_devices(TENANT) == 1
     assert credentials_of(store, TENANT, names[0]) == []
 
 
-async def test_all_devices_of_a_tenant_are_deleted(store: AnyStore) -> None:
-    for number in range(1201):
+@pytest.mark.parametrize("batch", [1, 4, 13, 100])
+async def test_all_devices_of_a_tenant_are_deleted(
+    store: AnyStore, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices_module, "DELETE_BATCH_DEVICES", batch)
+    for number in range(13):
         put(store, device(f"d{number}"), [credential(f"d{number}")])
     put(store, device("theirs", tenant_id=OTHER))
-    assert store.devices.delete_all(TENANT, DEED) == 1201
+    assert store.devices.delete_all(TENANT, DEED) == 13
     assert store.devices.delete_all(TENANT, DEED) == 0
     assert store.devices.delete_all(TenantId("nobody"), DEED) == 0
     assert (ids(store), ids(store, OTHER)) == ([], ["theirs"])

@@ -1,5 +1,6 @@
 """Every value comes back from its row as it went in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -8,10 +9,13 @@ from hypothesis import strategies as st
 
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from pki.chains import Authority
-from registry.model import Credential, Device, DeviceStatus, Secret
+from registry.model import CommandEndpoint, Credential, Device, DeviceStatus, Secret
 from storage.rows import (
+    AUDIT_COLUMNS,
     CREDENTIAL_COLUMNS,
     DEVICE_COLUMNS,
+    audit_of,
+    audit_row,
     bare_secret_text,
     credential_of,
     credential_row,
@@ -24,8 +28,21 @@ from storage.rows import (
     texts_text,
 )
 from storage.rows_tenant import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, anchor_row, tenant_of, tenant_row
-from storage.schema import credentials, devices, tenants, trust_anchors
-from tenant.model import AdapterSettings, RegistrationLimits, ResourceLimits, Tenant, TrustAnchor
+from storage.schema import audit, credentials, devices, tenants, trust_anchors
+from tenant.audit import AuditRow
+from tenant.model import (
+    AdapterSettings,
+    ConnectionDuration,
+    DataVolume,
+    DeviceTemplate,
+    Period,
+    RegistrationLimits,
+    ResourceLimits,
+    RevocationCheck,
+    Tenant,
+    Tracing,
+    TrustAnchor,
+)
 
 texts = st.text(max_size=20)
 maybe_text = st.none() | texts
@@ -43,7 +60,19 @@ members: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
 many_texts = st.lists(texts, max_size=3).map(tuple)
 
 statuses = st.builds(
-    DeviceStatus, created=moments, updated=maybe_moment, auto_provisioned=flags, notification_sent=flags
+    DeviceStatus,
+    created=moments,
+    updated=maybe_moment,
+    auto_provisioned=flags,
+    notification_sent=flags,
+    last_user=maybe_text,
+    gateway_id=st.none() | texts.map(DeviceId),
+)
+endpoints = st.builds(
+    CommandEndpoint,
+    uri=st.none() | st.text(min_size=1, max_size=5),
+    headers=members,
+    payload_properties=members,
 )
 some_devices = st.builds(
     Device,
@@ -57,10 +86,19 @@ some_devices = st.builds(
     authorities=many_texts,
     defaults=members,
     ext=members,
+    downstream_mapper=maybe_text,
+    upstream_mapper=maybe_text,
+    command_endpoint=st.none() | endpoints,
     version=texts,
 )
 secrets = st.builds(
-    Secret, secret_id=texts, enabled=maybe_flag, not_before=maybe_moment, not_after=maybe_moment, comment=maybe_text
+    Secret,
+    secret_id=texts,
+    enabled=maybe_flag,
+    not_before=maybe_moment,
+    not_after=maybe_moment,
+    comment=maybe_text,
+    material=members,
 )
 some_credentials = st.builds(
     Credential,
@@ -82,6 +120,16 @@ authorities = st.builds(
     certificate_der=st.none() | st.binary(max_size=10),
     subject_der=st.none() | st.binary(max_size=10),
 )
+checks = st.builds(
+    RevocationCheck,
+    enabled=flags,
+    responder_uri=maybe_text,
+    responder_certificate_der=st.none() | st.binary(max_size=10),
+    nonce_enabled=flags,
+)
+templates = st.builds(
+    DeviceTemplate, defaults=members, ext=members, via=many_texts, via_groups=many_texts, member_of=many_texts
+)
 some_anchors = st.builds(
     TrustAnchor,
     anchor_id=texts.map(AnchorId),
@@ -92,23 +140,54 @@ some_anchors = st.builds(
     device_id_template=maybe_text,
     auth_id_template=maybe_text,
     provisioning_per_s_max=st.none() | st.floats(0, 1e6),
+    revocation=st.none() | checks,
+    device_template=st.none() | templates,
 )
 adapters = st.builds(AdapterSettings, type=texts, enabled=flags, authentication_required=flags, ext=members)
+periods = st.none() | st.builds(Period, mode=texts, no_of_days=st.none() | limits)
+some_limits = st.builds(
+    ResourceLimits,
+    max_connections=limits,
+    max_ttl_s=limits,
+    data_volume=st.none() | st.builds(DataVolume, effective_since=moments, max_bytes=limits, period=periods),
+    connection_duration=st.none()
+    | st.builds(ConnectionDuration, effective_since=moments, max_minutes=limits, period=periods),
+    ext=members,
+)
+tracings = st.builds(
+    Tracing, sampling_mode=maybe_text, sampling_mode_per_auth_id=st.dictionaries(texts, texts, max_size=2)
+)
 some_tenants = st.builds(
     Tenant,
     tenant_id=texts.map(TenantId),
-    enabled=flags,
+    enabled=maybe_flag,
     alias=maybe_text,
     trust_anchor_group=maybe_text,
     trust_anchors=st.lists(some_anchors, max_size=2).map(tuple),
     adapters=st.none() | st.lists(adapters, max_size=2).map(tuple),
     defaults=members,
     ext=members,
-    resource_limits=st.none() | st.builds(ResourceLimits, max_connections=limits, max_ttl_s=limits),
+    resource_limits=st.none() | some_limits,
     registration_limits=st.none() | st.builds(RegistrationLimits, max_devices=limits),
+    minimum_message_size=st.integers(0, 2**31),
+    tracing=st.none() | tracings,
     created=maybe_moment,
     updated=maybe_moment,
     version=texts,
+)
+documents = st.none() | members
+audit_rows = st.builds(
+    AuditRow,
+    moment=moments,
+    what=texts,
+    tenant_id=st.none() | texts.map(TenantId),
+    device_id=st.none() | texts.map(DeviceId),
+    code=maybe_text,
+    facts=st.dictionaries(texts, texts, max_size=2),
+    actor=maybe_text,
+    remote=maybe_text,
+    before=documents,
+    after=documents,
 )
 
 
@@ -134,6 +213,11 @@ def test_a_tenant_survives_its_row(tenant: Tenant) -> None:
     assert tenant_of(tenant_row(tenant), tenant.trust_anchors) == tenant
 
 
+@given(audit_rows, st.integers(1, 9))
+def test_an_audit_row_survives_its_row(row: AuditRow, position: int) -> None:
+    assert audit_of((position, *audit_row(row))) == replace(row, position=position)
+
+
 @given(moments, st.integers(-12, 14))
 def test_a_moment_keeps_its_microsecond_and_loses_only_its_zone(moment: datetime, hours: int) -> None:
     elsewhere = moment.replace(year=2000).astimezone(timezone(timedelta(hours=hours)))
@@ -148,6 +232,7 @@ def test_rows_name_every_column_of_their_table() -> None:
         (trust_anchors, ANCHOR_COLUMNS),
         (devices, (*DEVICE_COLUMNS, "credentials_version")),  # that one is of the set of credentials
         (credentials, CREDENTIAL_COLUMNS),
+        (audit, AUDIT_COLUMNS),
     ):
         assert sorted(columns) == sorted(column.name for column in table.columns)
 
