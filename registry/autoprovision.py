@@ -187,4 +187,5 @@ class AutoProvisioner:
             serial_hex=certificate.serial_hex,
             fingerprint_hex=certificate.fingerprint_hex,
             remote=remote,
+            template=plan.anchor.device_template,
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
+from tenant.model import DeviceTemplate
 
 Json = Mapping[str, Any]
 X509_CERT = "x509-cert"
@@ -169,6 +170,7 @@ class ProvisioningOrder:
     serial_hex: str
     fingerprint_hex: str
     remote: str  # where the device connected from, for the audit row
+    template: DeviceTemplate | None = None  # what the anchor gives its devices besides
 
 
 @dataclass(slots=True, kw_only=True)

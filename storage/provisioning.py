@@ -7,7 +7,7 @@ up to date, so that orders of one group see each other as if they had come one b
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from kernel.errors import Refused
@@ -24,6 +24,7 @@ from registry.model import (
     Secret,
 )
 from tenant.audit import AuditRow
+from tenant.model import DeviceTemplate
 
 PROVISIONED = "device.provisioned"
 IDS_PER_ORDER = 2
@@ -133,7 +134,21 @@ def _provisioned(order: ProvisioningOrder, ids: Iterator[str]) -> Provisioned:
         ext={"comment": comment},
         version=next(ids),
     )
+    if order.template is not None:
+        device = _shaped(device, order.template)
     return Provisioned(order, KnownDevice(device=device, credential_enabled=True), comment, next(ids))
+
+
+def _shaped(device: Device, template: DeviceTemplate) -> Device:
+    """With what its anchor's template gives it. When it was provisioned stays its comment."""
+    return replace(
+        device,
+        defaults=template.defaults,
+        ext={**template.ext, **device.ext},
+        via=tuple(DeviceId(gateway) for gateway in template.via),
+        via_groups=template.via_groups,
+        member_of=template.member_of,
+    )
 
 
 def instant(moment: datetime) -> str:

@@ -17,7 +17,16 @@ from kernel.ids import DeviceId, TenantId
 from registry.model import Device, EdgeOrder, KnownDevice, ProvisioningOrder
 from storage.edge_devices import Behind, EdgeDevice, decide_edge
 from storage.provisioning import IDS_PER_ORDER, PROVISIONED, OnRecord, Provisioned, decide, make_ids
-from storage.rows import DEVICE_COLUMNS, Row, bare_secret_text, device_of, list_text, micros, texts_text
+from storage.rows import (
+    DEVICE_COLUMNS,
+    Row,
+    bare_secret_text,
+    device_of,
+    list_text,
+    micros,
+    object_text,
+    texts_text,
+)
 from tenant.audit import AuditRow
 
 ROWS_EXACT_MAX = 32  # so many rows and fewer: a statement for each number, all of which a connection keeps prepared
@@ -46,6 +55,12 @@ _INSERT_DEVICES = """
 INSERT INTO devices
 (tenant_id, device_id, enabled, authorities, ext, created, auto_provisioned, notification_sent, version)
 SELECT column1, column2, 1, column3, column4, column5, 1, 0, column6 FROM (VALUES {rows})
+"""
+_INSERT_SHAPED_DEVICES = """
+INSERT INTO devices (tenant_id, device_id, enabled, authorities, ext, created, auto_provisioned, notification_sent,
+version, defaults, via, via_groups, member_of)
+SELECT column1, column2, 1, column3, column4, column5, 1, 0, column6, column7, column8, column9, column10
+FROM (VALUES {rows})
 """
 _INSERT_CREDENTIALS = """
 INSERT INTO credentials (tenant_id, type, auth_id, device_id, enabled, comment, secrets)
@@ -170,18 +185,26 @@ class GroupStatements:
 
     def _write(self, written: Sequence[Provisioned]) -> None:
         devices: list[Row] = []
+        shaped: list[Row] = []  # those their anchor's template gives more than most have
         credentials: list[Row] = []
         counts: dict[TenantId, int] = {}
         for entry in written:
             order, device = entry.order, entry.known.device
             tenant_id, device_id, created = order.tenant_id, order.device_id, micros(order.moment)
-            comment = texts_text({"comment": entry.comment})
-            devices.append((tenant_id, device_id, list_text(device.authorities), comment, created, device.version))
+            authorities = list_text(device.authorities)
+            if order.template is None:
+                comment = texts_text({"comment": entry.comment})
+                devices.append((tenant_id, device_id, authorities, comment, created, device.version))
+            else:
+                common = (tenant_id, device_id, authorities, object_text(device.ext), created, device.version)
+                lists = map(list_text, (device.via, device.via_groups, device.member_of))
+                shaped.append((*common, object_text(device.defaults), *lists))
             secrets = bare_secret_text(entry.secret_id)
             credentials.append((tenant_id, order.auth_id, device_id, entry.comment, secrets))
             self._audit_rows.append((created, PROVISIONED, tenant_id, device_id, None, texts_text(entry.facts)))
             counts[tenant_id] = counts.get(tenant_id, 0) + 1
         self._with_rows(_INSERT_DEVICES, devices)
+        self._with_rows(_INSERT_SHAPED_DEVICES, shaped)
         self._with_rows(_INSERT_CREDENTIALS, credentials)
         for tenant_id, added in counts.items():
             self._execute(_ADD_TO_COUNT, (tenant_id, added))

@@ -21,6 +21,7 @@ from registry.model import (
     Secret,
 )
 from tenant.audit import AuditRow
+from tenant.model import DeviceTemplate
 from tests.support.stores import (
     DEED,
     DRIVERS,
@@ -104,6 +105,35 @@ async def test_a_gateway_gets_the_authority_to_provision(store: AnyStore) -> Non
     known = await store.connect_path.provision(order("gateway-1", as_gateway=True))
     assert known.device.authorities == (AUTHORITY_AUTO_PROVISIONING,)
     assert await find(store, "CN=gateway-1") == known
+
+
+async def test_a_device_gets_what_the_template_of_its_anchor_gives(store: AnyStore) -> None:
+    template = DeviceTemplate(
+        defaults={"ttl": 60, "importance": "high"},
+        ext={"site": {"floor": 3}, "comment": "mine"},
+        via=("gw-1", "gw-2"),
+        via_groups=("hall",),
+    )
+    plain, shaped = await asyncio.gather(
+        store.connect_path.provision(order("plain")), store.connect_path.provision(order("shaped", template=template))
+    )
+    comment = "Auto-provisioned at 2026-01-01T00:00:00.000Z"
+    assert shaped.device.defaults == {"ttl": 60, "importance": "high"}
+    assert shaped.device.ext == {"site": {"floor": 3}, "comment": comment}, "when it came is no template's to say"
+    assert (shaped.device.via, shaped.device.via_groups) == (("gw-1", "gw-2"), ("hall",))
+    assert shaped.device.status == plain.device.status and shaped.notification_due
+    assert (plain.device.defaults, plain.device.via, plain.device.ext) == ({}, (), {"comment": comment})
+    for known in (plain, shaped):
+        assert await find(store, f"CN={known.device.device_id}") == known
+        assert store.devices.find(TENANT, known.device.device_id) == known.device
+
+
+async def test_a_template_makes_gateways_members_of_groups(store: AnyStore) -> None:
+    template = DeviceTemplate(member_of=("hall", "yard"))
+    known = await store.connect_path.provision(order("gateway-1", as_gateway=True, template=template))
+    assert known.device.member_of == ("hall", "yard")
+    assert known.device.authorities == (AUTHORITY_AUTO_PROVISIONING,)
+    assert await store.connect_path.find_gateways(TENANT, ["yard"]) == ["gateway-1"]
 
 
 async def test_nobody_on_record_is_none(store: AnyStore) -> None:
