@@ -15,7 +15,18 @@ import pytest
 from kernel.ids import DeviceId
 from storage.database import DATABASE_FILE
 from storage.migrations.history import LATEST
-from tests.support.stores import DEED, TENANT, Heard, anchor, credentials_of, open_sqlite, rows_of_devices, tenant
+from tests.support.stores import (
+    DEED,
+    TENANT,
+    Heard,
+    anchor,
+    credentials_of,
+    device,
+    open_sqlite,
+    put,
+    rows_of_devices,
+    tenant,
+)
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,6 +110,30 @@ async def test_a_limit_holds_over_two_processes(tmp_path: Path, children: Childr
     assert len(store.devices.find_all(TENANT, after=None, limit=1000)) == 250
     assert await store.connect_path.count_devices(TENANT) == 250
     store.close()
+
+
+async def test_a_limit_holds_for_operators_of_two_processes(tmp_path: Path, children: Children) -> None:
+    with_tenant(tmp_path)
+    outputs = await children.race("create", ["left", "right"], 40)
+    assert Counter(line for lines in outputs for line in lines) == {"done": 40, "device-limit-reached": 40}
+    store = open_sqlite(tmp_path)
+    assert len(store.devices.find_all(TENANT, after=None, limit=1000)) == 40
+    assert await store.connect_path.count_devices(TENANT) == 40
+    store.close()
+
+
+async def test_of_two_processes_that_edit_one_version_one_is_refused(tmp_path: Path, children: Children) -> None:
+    with_tenant(tmp_path)
+    store = open_sqlite(tmp_path)
+    put(store, device("sensor-1"))
+    store.close()
+    outputs = await children.race("edit", ["left", "right"], 3)
+    told = Counter(line for lines in outputs for line in lines)
+    assert told == {
+        f"{what} {outcome}": count
+        for what in ("device", "tenant", "credentials")
+        for outcome, count in (("done", 1), ("version-mismatch", 5))
+    }
 
 
 async def test_processes_that_start_at_the_same_time_migrate_once(children: Children) -> None:

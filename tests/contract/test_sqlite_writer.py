@@ -18,6 +18,7 @@ from storage.connect_path import sqlite_writer
 from storage.connect_path.sqlite_thread import WriterThread
 from storage.database import DATABASE_FILE
 from storage.open import Store
+from storage.repositories import devices as devices_module
 from storage.repositories import tenants as tenants_module
 from tenant.audit import AuditRow
 from tests.support.stores import DEED, NOW, TENANT, anchor, device, open_sqlite, order, put, rows_of_devices, tenant
@@ -306,6 +307,33 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next_start(tmp_p
     assert store.devices.find_all(TENANT, after=None, limit=100) == []
     assert not store.has_unfinished_purges()
     store.close()
+
+
+async def test_a_deletion_of_all_devices_that_was_cut_short_says_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices_module, "DELETE_BATCH_DEVICES", 4)
+    removed = 0
+    remove = devices_module._remove
+
+    def remove_two_batches(*arguments: Any) -> None:
+        nonlocal removed
+        if removed == 2:
+            raise Killed
+        removed += 1
+        remove(*arguments)
+
+    with opened(tmp_path) as store:
+        await asyncio.gather(*(store.connect_path.provision(order(f"s-{number}")) for number in range(14)))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(devices_module, "_remove", remove_two_batches)
+            with pytest.raises(Killed):
+                store.devices.delete_all(TENANT, DEED)
+        assert await store.connect_path.count_devices(TENANT) == 6
+        (row,) = store.audit.read(after=0, limit=100, what="devices.deleted")
+        assert row.facts == {"devices": "8"}
+        assert store.devices.delete_all(TENANT, DEED) == 6
+        assert await store.connect_path.count_devices(TENANT) == 0
 
 
 async def test_a_new_tenant_never_inherits_from_a_deletion_that_was_cut_short(

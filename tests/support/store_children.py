@@ -9,12 +9,14 @@ import os
 import resource
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from kernel.clock import SystemClock
 from kernel.errors import TuhonoError
+from kernel.ids import DeviceId
 from storage.open import Store
-from tests.support.stores import DEED, TENANT, open_sqlite, order, tenant
+from tests.support.stores import DEED, TENANT, device, open_sqlite, order, tenant
 
 IN_FLIGHT = 100
 
@@ -79,6 +81,46 @@ async def create_tenant(store: Store, name: str, count: int) -> None:
     tell("created")
 
 
+async def create_devices(store: Store, name: str, count: int) -> None:
+    """COUNT devices by an operator's hand, a limit of COUNT over all processes. Prints what became of each."""
+    tell("ready")
+    sys.stdin.readline()
+    for number in range(count):
+        tell(_told(partial(store.devices.create, device(f"{name}-{number}"), DEED, devices_max=count)))
+
+
+async def edit_what_was_read(store: Store, name: str, count: int) -> None:
+    """COUNT times the device, the credentials and the tenant, each on the version read first. Prints each outcome."""
+    sensor = DeviceId("sensor-1")
+    found, held, owner = (
+        store.devices.find(TENANT, sensor),
+        store.devices.find_credentials(TENANT, sensor),
+        store.tenants.find(TENANT),
+    )
+    assert found is not None and held is not None and owner is not None
+    tell("ready")
+    sys.stdin.readline()
+    for _ in range(count):
+        tell("device " + _told(lambda: store.devices.replace(found, DEED, expected_version=found.version)))
+        tell("tenant " + _told(lambda: store.tenants.replace(owner, DEED, expected_version=owner.version)))
+        tell(
+            "credentials "
+            + _told(
+                lambda: store.devices.replace_credentials(
+                    TENANT, sensor, lambda _: [], DEED, expected_version=held.version
+                )
+            )
+        )
+
+
+def _told(write: Callable[[], object]) -> str:
+    try:
+        write()
+    except TuhonoError as refusal:
+        return refusal.code
+    return "done"
+
+
 async def open_only(store: Store, name: str, count: int) -> None:
     """Nothing but opening, which has happened by now."""
     tell(store.database.revision)
@@ -90,6 +132,8 @@ PROGRAMS: dict[str, Callable[[Store, str, int], Awaitable[None]]] = {
     "stream": stream,
     "fill": fill_the_disk,
     "tenant": create_tenant,
+    "create": create_devices,
+    "edit": edit_what_was_read,
     "open": open_only,
 }
 
