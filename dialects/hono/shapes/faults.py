@@ -16,8 +16,10 @@ _KINDS = {"bool": "a boolean", "int": "an integer", "float": "a number", "str": 
     "object": "an object",
     "null": "null",
 }
-_EXPECTED = re.compile(r"Expected `([a-z |]+)`(?: (of length )?(<=|>=|==) (\S+)| matching regex (.*)|, got `(\w+)`)?")
-_BOUNDS = {"<=": "at most", ">=": "at least", "==": "exactly"}
+_EXPECTED = re.compile(
+    r"Expected `([a-z |]+)`(?: (of length )?(<=|>=|==|<|>) (\S+)| matching regex (.*)|, got `(\w+)`)?"
+)
+_BOUNDS = {"<=": "at most", ">=": "at least", "==": "exactly", "<": "less than", ">": "more than"}
 
 
 def shown(text: str) -> str:
@@ -64,7 +66,7 @@ def _expected(shape: type[Any], member: str, found: re.Match[str]) -> BodyInvali
         unit = "characters" if found[1] == "str" else "entries"
         return BodyInvalid(member, f"must have {_BOUNDS[found[3]]} {found[4]} {unit}")
     if found[3]:
-        return BodyInvalid(member, f"must be {kinds} of {_BOUNDS[found[3]]} {found[4]}")
+        return BodyInvalid(member, f"must be {kinds} of {_BOUNDS[found[3]]} {found[4].removesuffix('.0')}")
     if found[5]:
         rule = "hold no control characters" if found[5] == repr(CONTROL_FREE) else f"match {found[5]}"
         return BodyInvalid(member, f"must {rule}")
@@ -96,7 +98,11 @@ def _allowed(kind: Any, member: str) -> Sequence[Any]:
 
 
 def _alternatives(kind: Any) -> Sequence[Any]:
-    return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _alternatives(kind.type)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return [inner for one in kind.types for inner in _alternatives(one)]
+    return (kind,)
 
 
 def _inner(kind: Any, word: str) -> Any:
