@@ -74,6 +74,7 @@ def check_coherence(settings: Settings, faults: FaultList, *, disk: Disk) -> Non
         _check_pair(section, one.certificate_file, one.key_file, faults)
         _check_path(f"{section}.certificate_file", one.certificate_file, disk.fault_of_file, faults)
         _check_path(f"{section}.key_file", one.key_file, disk.fault_of_file, faults)
+    _check_path("operators.token_key_file", settings.operators.token_key_file, disk.fault_of_file, faults)
     _check_path("data_dir", settings.data_dir, disk.fault_of_directory, faults)
 
 

@@ -58,3 +58,6 @@ class RegistrySettings:
     audit_rows_max: int = setting(
         100_000, "refusals kept in the audit, and about as many other rows; the oldest go first", minimum=100
     )
+    audit_days_max: int = setting(
+        365, "days a row of the audit is kept, if so many fit; 0 is no limit", minimum=0, maximum=36_500
+    )

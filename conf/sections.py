@@ -10,6 +10,7 @@ from conf.http import HttpSettings
 from conf.management import LifecycleSettings, LogSettings, ManagementSettings
 from conf.messaging import MessagingSettings
 from conf.mqtt import MqttSettings
+from conf.operators import OperatorSettings
 from conf.pki import PkiSettings
 from conf.registry import RegistrySettings
 from conf.setting import RULE, Rule
@@ -36,6 +37,7 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     messaging: MessagingSettings = field(default_factory=MessagingSettings)
     management: ManagementSettings = field(default_factory=ManagementSettings)
+    operators: OperatorSettings = field(default_factory=OperatorSettings)
     log: LogSettings = field(default_factory=LogSettings)
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
 

@@ -85,8 +85,9 @@ class ManagementApi:
         return self._response(asked, reply, must_close=must_close)
 
     def close(self) -> None:
-        """Begin no further handlers."""
+        """Begin no further handlers, prove nobody."""
         self._workers.close()
+        self._authenticator.close()
 
     async def authorize(self, request: web.BaseRequest, need: Need) -> None:
         """Let nobody pass who may not do that in every tenant. Raises Unauthenticated, RoleTooSmall and the like."""

@@ -17,3 +17,7 @@ class Authenticator(Protocol):
         `retry_after_s` is told with that many seconds in Retry-After.
         """
         ...
+
+    def close(self) -> None:
+        """Nobody is proven any more; what was counted is written. Safe to repeat."""
+        ...

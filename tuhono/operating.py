@@ -13,20 +13,25 @@ from conf.tenant import TenantSettings
 from dialects.hono.credentials import CredentialRoutes
 from dialects.hono.devices import DeviceRoutes
 from kernel.clock import Clock
-from kernel.errors import Unauthenticated
-from kernel.exchange import Caller, Route
+from kernel.exchange import Route
 from kernel.ids import ID_MAX_CHARS, IdRule
 from kernel.meters import Meters
 from management.api import ManagementApi
+from management.audit import AuditRoutes
 from management.cors import Cors
 from management.health import HealthChecks
 from management.openapi import describe
+from management.operators import OperatorRoutes
 from management.pages import page_routes
-from management.ports import Authenticator
 from management.server import ManagementServer
+from management.token import TokenRoutes
 from management.workers import Workers
 from registry.administration import CredentialAdministration, DeviceAdministration
+from registry.ports import AuditRepository
 from storage.open import Store
+from tenant.operator_administration import OperatorAdministration
+from tenant.tokens import Tokens
+from tuhono.operators import Operators, build_operators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,9 @@ class Services:
     clock: Clock
     devices: DeviceAdministration
     credentials: CredentialAdministration
+    operators: OperatorAdministration
+    tokens: Tokens
+    audit: AuditRepository
 
 
 def build_management(
@@ -43,11 +51,12 @@ def build_management(
 ) -> ManagementServer:
     """The management listener with everything it serves. `files` are its certificate and key."""
     section = settings.management
-    routes = operator_routes(operator_services(settings, store, clock))
+    operators = build_operators(settings, store, clock)
+    routes = operator_routes(operator_services(settings, store, clock, operators))
     description = describe(routes, segments=segment_schemas(settings.tenant, settings.registry))
     api = ManagementApi(
         routes=[*routes, *page_routes(description)],
-        authenticator=operator_authenticator(settings, store, clock),
+        authenticator=operators.authenticator,
         workers=Workers(threads_max=section.threads_max),
         cors=Cors(section.cors_allowed_origin),
         clock=clock,
@@ -65,7 +74,7 @@ def build_management(
     )
 
 
-def operator_services(settings: Settings, store: Store, clock: Clock) -> Services:
+def operator_services(settings: Settings, store: Store, clock: Clock, operators: Operators) -> Services:
     tenant_ids = IdRule(settings.tenant.id_pattern)
     return Services(
         clock=clock,
@@ -75,6 +84,9 @@ def operator_services(settings: Settings, store: Store, clock: Clock) -> Service
         credentials=CredentialAdministration(
             devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
         ),
+        operators=operators.administration,
+        tokens=operators.tokens,
+        audit=store.audit,
     )
 
 
@@ -84,12 +96,10 @@ def operator_routes(services: Services) -> Sequence[Route]:
     return [
         *DeviceRoutes(administration=services.devices, clock=clock).routes(),
         *CredentialRoutes(administration=services.credentials, clock=clock).routes(),
+        *TokenRoutes(services.tokens).routes(),
+        *OperatorRoutes(services.operators).routes(),
+        *AuditRoutes(services.audit).routes(),
     ]
-
-
-def operator_authenticator(settings: Settings, store: Store, clock: Clock) -> Authenticator:
-    """Who proves callers. Until there are operators, nobody does."""
-    return _NobodyKnown()
 
 
 def segment_schemas(tenant: TenantSettings, registry: RegistrySettings) -> Mapping[str, Mapping[str, Any]]:
@@ -110,8 +120,3 @@ def describe_api() -> str:
 class _Nothing:
     def __getattr__(self, name: str) -> None:
         return None
-
-
-class _NobodyKnown:
-    async def authenticate(self, headers: Mapping[str, str], remote: str) -> Caller:
-        raise Unauthenticated("there are no operators")

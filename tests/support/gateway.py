@@ -37,7 +37,6 @@ from tuhono.cli.context import settings_of
 from tuhono.domain import LOG_FILE, open_databases
 
 READ_MAX = 100_000
-PROGRAM = "tests.support.stand_in_operators"  # tuhono itself, once it has operators of its own
 FREE_PORTS: Mapping[str, Mapping[str, Any]] = {
     "mqtt": {"host": "127.0.0.1", "port": 0},
     "http": {"host": "127.0.0.1", "port": 0},
@@ -217,7 +216,7 @@ def _spawn(
     config: Path, data_dir: Path, log_file: Path, *, within_s: float
 ) -> "tuple[subprocess.Popen[bytes], Mapping[str, int]]":
     begin = log_file.stat().st_size if log_file.exists() else 0
-    command: Sequence[object] = (sys.executable, "-m", PROGRAM, "serve", "--config", config, "--data-dir", data_dir)
+    command: Sequence[object] = (sys.executable, "-m", "tuhono", "serve", "--config", config, "--data-dir", data_dir)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TUHONO_")}
     with log_file.open("ab") as output:
         process = subprocess.Popen([str(word) for word in command], stdout=output, stderr=output, env=environment)

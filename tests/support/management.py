@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kernel.clock import SystemClock
+from tenant.operator_administration import OperatorAdministration
+from tenant.operators import LocalCaller, Role
 from tests.support.gateway import RunningGateway
 
 ANSWER_MAX_S = 30.0
@@ -174,16 +177,25 @@ def operator_of(
     gateway: RunningGateway, *, role: str = "admin", tenants: Sequence[str] | None = None
 ) -> Iterator[ManagementClient]:
     """A client with an operator of its own: admin, editor or viewer, of those tenants or of all."""
-    client = ManagementClient(
-        port=gateway.ports["management"],
-        ca_file=gateway.server_ca,
-        authorization=stand_in(role, tenants),
-    )
+    client = client_of(gateway, f"Bearer {new_key_of(gateway, role=role, tenants=tenants)}")
     try:
         yield client
     finally:
         client.close()
 
 
-def stand_in(role: str, tenants: Sequence[str] | None) -> str:
-    return f"Bearer {role}:{'*' if tenants is None else ','.join(tenants)}"
+def client_of(gateway: RunningGateway, authorization: str | None = None) -> ManagementClient:
+    """A client that sends this; close it."""
+    return ManagementClient(port=gateway.ports["management"], ca_file=gateway.server_ca, authorization=authorization)
+
+
+def new_key_of(gateway: RunningGateway, *, role: str = "admin", tenants: Sequence[str] | None = None) -> str:
+    """The API key of an operator made for it."""
+    operators = OperatorAdministration(operators=gateway.store.operators, clock=SystemClock())
+    _, _, secret = operators.create_with_key(
+        LocalCaller(name="local:test"),
+        f"{role}-{uuid.uuid4()}",
+        role=Role(role),
+        tenants=None if tenants is None else frozenset(tenants),
+    )
+    return secret
