@@ -23,14 +23,15 @@ from tenant.ttl import event_ttl_ms
 
 SOURCE: Final = "device-registry"
 EVENTS_WANTED: Final = "lifecycle-events"  # member of a tenant's ext: true for events of devices operators change
+CREATED: Final = "device.created"
 PROVISIONED: Final = "device.provisioned"
 OPERATIONS: Final = {"created": "CREATE", "updated": "UPDATE", "deleted": "DELETE", "provisioned": "CREATE"}
-STATUSES: Final = {"device.created": "NEW", "device.updated": "UPDATED", "device.deleted": "DELETED"}
+STATUSES: Final = {CREATED: "NEW", "device.updated": "UPDATED", "device.deleted": "DELETED"}
 TOLD: Final = (  # the audit rows there is something to tell of
     "tenant.created",
     "tenant.updated",
     "tenant.deleted",
-    "device.created",
+    CREATED,
     "device.updated",
     "device.deleted",
     PROVISIONED,

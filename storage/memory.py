@@ -22,6 +22,8 @@ from storage.errors import NameUnstorable
 from storage.memory_audit import MemoryAudit
 from storage.memory_devices import MemoryDevices
 from storage.memory_operators import MemoryOperators
+from storage.memory_presence import MemoryPresence
+from storage.memory_publications import MemoryPublications
 from storage.memory_state import MemoryState, require_storable
 from storage.memory_tenants import MemoryTenants
 from storage.provisioning import IDS_PER_ORDER, OnRecord, Provisioned, decide, make_ids
@@ -223,6 +225,8 @@ class MemoryStore:
         self.devices = MemoryDevices(state)
         self.operators = MemoryOperators(state.audited)
         self.audit = MemoryAudit(state)
+        self.publications = MemoryPublications(state)
+        self.presence = MemoryPresence(state)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -18,6 +18,8 @@ from kernel.clock import Clock
 from storage.connect_path.sqlite import SqliteConnectPath
 from storage.connect_path.sqlite_feed import SqliteChangeFeed
 from storage.database import DATABASE_FILE, Database, open_database
+from storage.presence import SqlitePresence
+from storage.publications import SqlitePublications
 from storage.sqlite import unavailable
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Store:
             registry_settings=registry_settings,
             clock=clock,
         )
+        self.publications = SqlitePublications(database=database)
+        self.presence = SqlitePresence(database=database)
 
     @cached_property
     def tenants(self) -> SqlTenants:
@@ -91,6 +95,8 @@ class Store:
     def close(self, *, within_s: float | None = None) -> None:
         """Write what is waiting, then let go of the file. Blocks for as long as the last commits take, or as given."""
         self.connect_path.close(within_s=within_s)
+        self.publications.release()
+        self.presence.close()
         self._reader.close()
         if "_engine" in self.__dict__:
             self._engine.dispose()

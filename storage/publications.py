@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-from registry.notifications import PROVISIONED, TOLD, RecordedChange, RecordedPage
+from registry.notifications import CREATED, PROVISIONED, TOLD, RecordedChange, RecordedPage
 from storage.database import Database
 from storage.rows import moment_of
 from storage.sqlite import flush_commits, unavailable
@@ -151,5 +151,5 @@ def _change_of(row: Sequence[Any]) -> RecordedChange:
         device_id=device_id,
         enabled=enabled is None or bool(enabled),
         invalidates=invalidates == 1,
-        with_credentials=credentials is not None or (what == PROVISIONED and gateway is None),
+        with_credentials=gateway is None if what == PROVISIONED else what == CREATED and credentials is not None,
     )

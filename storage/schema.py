@@ -244,3 +244,43 @@ operator_keys = Table(
     ForeignKeyConstraint(["operator_name"], ["operators.name"], name="operator_keys_operator", ondelete="CASCADE"),
     Index("operator_keys_by_operator", "operator_name"),
 )
+
+# How far what the audit rows tell has been told to others: up to that position of theirs.
+publications = Table(
+    "publications",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", name="publications_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Gateways that run, and when each was last heard of.
+processes = Table(
+    "processes",
+    metadata,
+    Column("process_id", Text, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    PrimaryKeyConstraint("process_id", name="processes_pk"),
+    sqlite_with_rowid=False,
+)
+
+# When a device was last heard of and, as far as the process that says so is alive, its newest connection.
+presence = Table(
+    "presence",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("process_id", Text),
+    Column("adapter", Text),
+    Column("since", BigInteger),
+    Column("last_seen", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "device_id", name="presence_pk"),
+    ForeignKeyConstraint(
+        ["tenant_id", "device_id"],
+        ["devices.tenant_id", "devices.device_id"],
+        name="presence_device",
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)

@@ -14,7 +14,8 @@ from kernel.clock import Clock, ManualClock
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from pki.chains import Authority
 from registry.model import X509_CERT, Credential, Device, DeviceStatus, ProvisioningOrder, Secret
-from registry.ports import AuditRepository, ConnectPath, DeviceRepository
+from registry.ports import AuditRepository, ConnectPath, DeviceRepository, Publications
+from registry.presence import PresenceRecord
 from storage.memory import MemoryStore
 from storage.open import Store, open_store
 from tenant.audit import AuditRow, Deed
@@ -43,6 +44,10 @@ class AnyStore(Protocol):
     def operators(self) -> OperatorRepository: ...
     @property
     def audit(self) -> AuditRepository: ...
+    @property
+    def publications(self) -> Publications: ...
+    @property
+    def presence(self) -> PresenceRecord: ...
     def close(self) -> None: ...
 
 
