@@ -19,7 +19,9 @@ from typing import Any
 from kernel.clock import SystemClock
 from kernel.ids import AuthId, DeviceId, TenantId
 from messaging.message import PROVISIONING_NOTIFICATION, DeviceMessage
+from registry.credentials import HASHED_PASSWORD
 from registry.model import X509_CERT, Credential, Device, DeviceStatus, Secret
+from registry.passwords import HashRules
 from tenant.audit import AuditRow
 from tenant.model import AdapterSettings, Tenant
 from tests.support.certificates import Issued, Paths, make_ca
@@ -95,9 +97,20 @@ class Site:
             device_id=DeviceId(device_id),
             type=type,
             auth_id=AuthId(auth_id),
-            secrets=(Secret(secret_id="only"),),
+            secrets=members.pop("secrets", (Secret(secret_id="only"),)),
             **members,
         )
+
+    def register_password(
+        self, device_id: str, password: str, *, credential: Mapping[str, Any] | None = None, **members: Any
+    ) -> str:
+        """Put a device with a password on record, in place of what was there of it; its user name."""
+        given = {"secrets": (password_secret(password),), **(credential or {})}
+        own = self.credential(device_id, auth_id=device_id, type=HASHED_PASSWORD, **given)
+        status = members.pop("status", DeviceStatus(created=SystemClock().now()))
+        device = Device(tenant_id=own.tenant_id, device_id=own.device_id, status=status, **_ids(members))
+        put(self.gateway.store, device, [own])
+        return f"{device_id}@{self.tenant_id}"
 
     def add_device(self, device_id: str, **members: Any) -> None:
         """A device without credentials, reached through gateways."""
@@ -157,6 +170,11 @@ class Site:
         """The newest one."""
         until_blocking(lambda: self.refusals_of(issued), within_s=within_s)
         return self.refusals_of(issued)[-1]
+
+
+def password_secret(password: str, secret_id: str = "only", **members: Any) -> Secret:
+    """As quick to check as bcrypt can be."""
+    return Secret(secret_id=secret_id, material=HashRules(bcrypt_cost_max=4).hash(password), **members)
 
 
 def open_site(gateway: RunningGateway, *, ca: Issued | None = None, alias: str | None = None, **choices: Any) -> Site:

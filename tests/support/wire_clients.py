@@ -143,19 +143,23 @@ class MqttDevice:
         keep_alive_s: int = 60,
         clean: bool = True,
         will: tuple[str, bytes] | None = None,
+        user_name: str | None = None,
+        password: str | None = None,
     ) -> MqttPacket | None:
         """Send CONNECT and return what comes back."""
         flags = (2 if clean else 0) | (4 if will else 0)
+        flags |= (0 if user_name is None else 0x80) | (0 if password is None else 0x40)
         head = _text("MQTT") + bytes([self.version, flags]) + keep_alive_s.to_bytes(2, "big")
         rest = _text(client_id)
         if will is not None:
             rest += (b"\0" if self.version == 5 else b"") + _text(will[0]) + _blob(will[1])
+        rest += b"".join(_text(each) for each in (user_name, password) if each is not None)
         self._send(0x10, head + self._no_properties + rest)
         return self.read()
 
-    def connect_code(self, client_id: str = "") -> int:
+    def connect_code(self, client_id: str = "", *, user_name: str | None = None, password: str | None = None) -> int:
         """The return or reason code of CONNACK; a refused connection must be closed behind it."""
-        answer = self.connect(client_id)
+        answer = self.connect(client_id, user_name=user_name, password=password)
         assert answer is not None and answer.kind == CONNACK, answer
         assert answer.body[0] == 0, "session present"
         if answer.body[1] != 0:
