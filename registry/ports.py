@@ -104,6 +104,12 @@ class DeviceRepository(Protocol):
         """Raises PointerUnsearchable where a filter or sort names what cannot be looked into."""
         ...
 
+    def find_ids(self, tenant_id: TenantId, query: Query, *, after: DeviceId | None, limit: int) -> Sequence[DeviceId]:
+        """What the query finds, in the order of ids, at most `limit`, those behind `after`; its own paging and order
+        count for nothing. Raises PointerUnsearchable.
+        """
+        ...
+
     def groups(
         self, tenant_id: TenantId, *, after: str | None, limit: int, members_max: int
     ) -> Sequence[tuple[str, Sequence[DeviceId]]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from kernel.ids import DeviceId, TenantId, generate_id
 from registry.audit import credentials_document, device_document
 from registry.model import Credential, CredentialSet, Device
+from storage.memory_search import find_device_ids, find_devices, find_groups
 from storage.memory_state import DeviceKey, MemoryState, require_storable
 from storage.registration import (
     check_device_version,
@@ -21,6 +22,7 @@ from storage.registration import (
 from storage.tenancy import tenant_unknown
 from tenant.audit import Deed, written_by
 from tenant.ports import Change, ChangeKind
+from tenant.search import Page, Query
 
 
 class MemoryDevices:
@@ -36,6 +38,20 @@ class MemoryDevices:
         ids = (device_id for holder, device_id in self._state.devices if holder == tenant_id)
         chosen = sorted(device_id for device_id in ids if after is None or device_id > after)
         return [self._state.devices[tenant_id, device_id] for device_id in chosen[:limit]]
+
+    def search(self, tenant_id: TenantId, query: Query) -> Page[Device]:
+        return find_devices(self._of(tenant_id), query)
+
+    def find_ids(self, tenant_id: TenantId, query: Query, *, after: DeviceId | None, limit: int) -> Sequence[DeviceId]:
+        return find_device_ids(self._of(tenant_id), query, after=after, limit=limit)
+
+    def groups(
+        self, tenant_id: TenantId, *, after: str | None, limit: int, members_max: int
+    ) -> Sequence[tuple[str, Sequence[DeviceId]]]:
+        return find_groups(self._of(tenant_id), after=after, limit=limit, members_max=members_max)
+
+    def _of(self, tenant_id: TenantId) -> Sequence[Device]:
+        return [device for (holder, _), device in self._state.devices.items() if holder == tenant_id]
 
     def create(self, device: Device, deed: Deed, *, devices_max: int, credentials: Sequence[Credential] = ()) -> None:
         tenant_id, device_id = key = device.tenant_id, device.device_id

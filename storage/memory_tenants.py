@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kernel.ids import TenantId
+from storage.memory_search import find_tenants
 from storage.memory_state import MemoryState, require_storable
 from storage.registration import DELETED_TENANTS_MAX
 from storage.tenancy import (
@@ -18,6 +19,7 @@ from storage.tenancy import (
 from tenant.audit import Deed, tenant_document, written_by
 from tenant.model import Tenant
 from tenant.ports import Change, ChangeKind
+from tenant.search import Page, Query
 
 
 class MemoryTenants:
@@ -40,6 +42,9 @@ class MemoryTenants:
     def find_all(self, *, after: TenantId | None, limit: int) -> Sequence[Tenant]:
         chosen = sorted(tenant_id for tenant_id in self._state.tenants if after is None or tenant_id > after)
         return [self._state.tenants[tenant_id] for tenant_id in chosen[:limit]]
+
+    def search(self, query: Query) -> Page[Tenant]:
+        return find_tenants(self._state.tenants.values(), query)
 
     def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None) -> None:
         before = self._get(tenant.tenant_id)

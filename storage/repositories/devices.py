@@ -27,10 +27,12 @@ from storage.repositories import credentials as credential_rows
 from storage.repositories.audit_writer import AuditWriter
 from storage.repositories.changes import ChangeWriter
 from storage.repositories.engine import reading, writing
+from storage.repositories.search import find_device_ids, find_groups, search_devices
 from storage.rows import DEVICE_COLUMNS, device_of, device_row
 from storage.schema import deleted_tenants, device_counts, devices, tenants
 from storage.tenancy import tenant_unknown
 from tenant.audit import AuditRow, Deed, written_by
+from tenant.search import Page, Query
 
 DELETE_BATCH_DEVICES = 500
 IDS_PER_QUERY_MAX = 500
@@ -53,6 +55,23 @@ class SqlDevices:
     def find_all(self, tenant_id: TenantId, *, after: DeviceId | None, limit: int) -> Sequence[Device]:
         with reading(self._engine) as connection:
             return _page(connection, tenant_id, after, limit)
+
+    def search(self, tenant_id: TenantId, query: Query) -> Page[Device]:
+        with reading(self._engine) as connection:
+            total, rows = search_devices(connection, tenant_id, query)
+        return Page(total=total, found=[device_of(row) for row in rows])
+
+    def find_ids(
+        self, tenant_id: TenantId, query: Query, *, after: DeviceId | None, limit: int
+    ) -> Sequence[DeviceId]:
+        with reading(self._engine) as connection:
+            return find_device_ids(connection, tenant_id, query, after=after, limit=limit)
+
+    def groups(
+        self, tenant_id: TenantId, *, after: str | None, limit: int, members_max: int
+    ) -> Sequence[tuple[str, Sequence[DeviceId]]]:
+        with reading(self._engine) as connection:
+            return find_groups(connection, tenant_id, after=after, limit=limit, members_max=members_max)
 
     def create(self, device: Device, deed: Deed, *, devices_max: int, credentials: Sequence[Credential] = ()) -> None:
         tenant_id, device_id = device.tenant_id, device.device_id

@@ -16,6 +16,7 @@ from storage.registration import DELETED_TENANTS_MAX
 from storage.repositories.audit_writer import AuditWriter
 from storage.repositories.changes import ChangeWriter
 from storage.repositories.engine import reading, writing
+from storage.repositories.search import search_tenants
 from storage.rows import Row
 from storage.rows_tenant import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, anchor_row, tenant_of, tenant_row
 from storage.schema import deleted_tenants, device_counts, devices, purges, tenants, trust_anchors
@@ -31,6 +32,7 @@ from storage.tenancy import (
 )
 from tenant.audit import Deed, tenant_document, written_by
 from tenant.model import Tenant, TrustAnchor
+from tenant.search import Page, Query
 
 PURGE_BATCH_DEVICES = 1000
 NAMES_PER_QUERY_MAX = 500
@@ -80,6 +82,13 @@ class SqlTenants:
             within = trust_anchors.c.tenant_id.between(rows[0].tenant_id, rows[-1].tenant_id)
             anchors = _anchors(connection, within)
         return [tenant_of(row, anchors.get(row.tenant_id, [])) for row in rows]
+
+    def search(self, query: Query) -> Page[Tenant]:
+        with reading(self._engine) as connection:
+            total, rows = search_tenants(connection, query)
+            ids = [row[0] for row in rows]
+            anchors = _anchors(connection, trust_anchors.c.tenant_id.in_(ids)) if ids else {}
+        return Page(total=total, found=[tenant_of(row, anchors.get(row[0], [])) for row in rows])
 
     def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None) -> None:
         check_anchors_differ(tenant)

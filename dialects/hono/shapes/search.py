@@ -11,18 +11,25 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 
 from kernel.exchange import Exchange, Parameter
-from tenant.errors import NothingFound, SearchInvalid
-from tenant.search import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Filter, Found, Page, Pointer, Query, Sort
+from tenant.errors import NothingFound, PointerUnsearchable, SearchInvalid
+from tenant.search import (
+    FILTERS_MAX,
+    PAGE_OFFSET_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    POINTER_MAX_CHARS,
+    SORTS_MAX,
+    Filter,
+    Found,
+    Page,
+    Pointer,
+    Query,
+    Sort,
+)
 
 Entry = TypeVar("Entry")
 Shape = TypeVar("Shape", bound=msgspec.Struct)
-
-PAGE_OFFSET_MAX = 2**31 - 1
-FILTERS_MAX = 16
-SORTS_MAX = 8
-POINTER_MAX_CHARS = 512
-VALUE_MAX_CHARS = 1024
-WHOLE_MIN, WHOLE_MAX = -(2**63), 2**63 - 1
+Made = TypeVar("Made")
 
 _DIGITS = re.compile("[0-9]{1,19}")
 _BAD_ESCAPE = re.compile("~(?![01])")
@@ -111,7 +118,7 @@ def search_parameters(*, gateways: bool) -> Sequence[Parameter]:
 def query_of(exchange: Exchange, *, gateways: bool) -> Query:
     """What the request asks for, among what its caller may know. `gateways`: a search of devices, takes isGateway.
 
-    Raises SearchInvalid.
+    Raises SearchInvalid, PointerUnsearchable.
     """
     given = exchange.query
     _check_names(given, [parameter.name for parameter in search_parameters(gateways=gateways)])
@@ -162,19 +169,26 @@ def _whole(given: Mapping[str, Sequence[str]], name: str, default: int, least: i
     return int(text)
 
 
+def filter_of(shape: FilterJson) -> Filter:
+    """Raises SearchInvalid, PointerUnsearchable."""
+    return Filter(pointer=_pointer(shape.field), value=shape.value)
+
+
 def _filter(text: str) -> Filter:
     shape = _decoded(_FILTERS, text, "filterJson", _FILTER_HINT)
-    value = shape.value
-    if isinstance(value, str) and (len(value) > VALUE_MAX_CHARS or "\0" in value):
-        raise SearchInvalid(f"filterJson: value may have up to {VALUE_MAX_CHARS} characters, and no U+0000")
-    if isinstance(value, int) and not WHOLE_MIN <= value <= WHOLE_MAX:
-        raise SearchInvalid("filterJson: value, a whole number, must fit into 64 bits with its sign")
-    return Filter(pointer=_pointer(shape.field, "filterJson"), value=value)
+    return _made("filterJson", lambda: filter_of(shape))
 
 
 def _sort(text: str) -> Sort:
     shape = _decoded(_SORTS, text, "sortJson", _SORT_HINT)
-    return Sort(pointer=_pointer(shape.field, "sortJson"), descending=shape.direction == "desc")
+    return _made("sortJson", lambda: Sort(pointer=_pointer(shape.field), descending=shape.direction == "desc"))
+
+
+def _made(name: str, make: Callable[[], Made]) -> Made:
+    try:
+        return make()
+    except (SearchInvalid, PointerUnsearchable) as fault:
+        raise type(fault)(f"{name}: {fault}") from fault
 
 
 def _decoded(decoder: "msgspec.json.Decoder[Shape]", text: str, name: str, hint: str) -> Shape:
@@ -184,7 +198,7 @@ def _decoded(decoder: "msgspec.json.Decoder[Shape]", text: str, name: str, hint:
         raise SearchInvalid(f"{name}: {fault}; {hint}") from fault
 
 
-def _pointer(text: str, name: str) -> Pointer:
+def _pointer(text: str) -> Pointer:
     if _BAD_ESCAPE.search(text):
-        raise SearchInvalid(f"{name}: in field, ~ must be followed by 0 or 1 (RFC 6901)")
+        raise SearchInvalid("in field, ~ must be followed by 0 or 1 (RFC 6901)")
     return tuple(word.replace("~1", "/").replace("~0", "~") for word in text[1:].split("/"))

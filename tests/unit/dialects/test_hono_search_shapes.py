@@ -6,19 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dialects.hono.shapes.search import (
-    FILTERS_MAX,
-    POINTER_MAX_CHARS,
-    SORTS_MAX,
-    VALUE_MAX_CHARS,
-    PageBody,
-    page_body,
-    query_of,
-    search_parameters,
-)
+from dialects.hono.shapes.search import PageBody, page_body, query_of, search_parameters
 from kernel.exchange import Exchange, Need
-from tenant.errors import NothingFound, SearchInvalid
-from tenant.search import Filter, Page, Query, Sort
+from tenant.errors import NothingFound, PointerUnsearchable, SearchInvalid
+from tenant.search import FILTERS_MAX, POINTER_MAX_CHARS, SORTS_MAX, VALUE_MAX_CHARS, Filter, Page, Query, Sort
 
 
 class Somebody:
@@ -137,6 +128,12 @@ def test_a_broken_filter_is_told_its_rule(text: str, rule: str) -> None:
 def test_a_broken_sort_is_told_its_rule(text: str, rule: str) -> None:
     with pytest.raises(SearchInvalid, match=f"^sortJson: .*{rule}"):
         asked(sortJson=text)
+
+
+@pytest.mark.parametrize("pointer", ["/ext" + "/a" * 40, "/ext/a\0b"])
+def test_a_pointer_nobody_can_follow_is_refused(pointer: str) -> None:
+    with pytest.raises(PointerUnsearchable, match="^filterJson: a pointer "):
+        asked(filterJson=a_filter(field=pointer))
 
 
 def test_parameters_are_bounded_in_number() -> None:
