@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import msgspec
+
 from kernel.ids import AuthId, DeviceId, TenantId
 from registry.model import CommandEndpoint, Credential, Device, DeviceStatus, Secret
 from tenant.audit import AuditRow
@@ -56,7 +58,18 @@ AUDIT_COLUMNS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 json_text = json.JSONEncoder(separators=(",", ":")).encode
+_decode = msgspec.json.Decoder().decode
 _quoted = json.encoder.encode_basestring_ascii
+
+
+def read_json(text: str) -> Any:
+    """What `json_text` made a text of. msgspec takes a tenth of the time of the standard library, which alone knows
+    half characters and numbers that are none.
+    """
+    try:
+        return _decode(text)
+    except msgspec.MsgspecError:
+        return json.loads(text)
 
 
 def micros(moment: datetime) -> int:
@@ -154,15 +167,15 @@ def device_of(row: Row) -> Device:
             gateway_id=provisioned_gateway,
         ),
         enabled=None if enabled is None else bool(enabled),
-        via=() if via is None else tuple(json.loads(via)),
-        via_groups=() if via_groups is None else tuple(json.loads(via_groups)),
-        member_of=() if member_of is None else tuple(json.loads(member_of)),
-        authorities=() if authorities is None else tuple(json.loads(authorities)),
-        defaults={} if defaults is None else json.loads(defaults),
-        ext={} if ext is None else json.loads(ext),
+        via=() if via is None else tuple(read_json(via)),
+        via_groups=() if via_groups is None else tuple(read_json(via_groups)),
+        member_of=() if member_of is None else tuple(read_json(member_of)),
+        authorities=() if authorities is None else tuple(read_json(authorities)),
+        defaults={} if defaults is None else read_json(defaults),
+        ext={} if ext is None else read_json(ext),
         downstream_mapper=downstream_mapper,
         upstream_mapper=upstream_mapper,
-        command_endpoint=None if command_endpoint is None else CommandEndpoint(**json.loads(command_endpoint)),
+        command_endpoint=None if command_endpoint is None else CommandEndpoint(**read_json(command_endpoint)),
         version=version,
     )
 
@@ -189,8 +202,8 @@ def credential_of(row: Row) -> Credential:
         auth_id=AuthId(auth_id),
         enabled=None if enabled is None else bool(enabled),
         comment=comment,
-        ext={} if ext is None else json.loads(ext),
-        secrets=tuple(_secret(entry) for entry in json.loads(secrets)),
+        ext={} if ext is None else read_json(ext),
+        secrets=tuple(_secret(entry) for entry in read_json(secrets)),
     )
 
 
@@ -253,12 +266,12 @@ def audit_of(row: Row) -> AuditRow:
         tenant_id=tenant_id,
         device_id=device_id,
         code=code,
-        facts={} if facts is None else cast(dict[str, str], json.loads(facts)),
+        facts={} if facts is None else cast(dict[str, str], read_json(facts)),
         position=position,
         actor=actor,
         remote=remote,
-        before=None if before is None else json.loads(before),
-        after=None if after is None else json.loads(after),
+        before=None if before is None else read_json(before),
+        after=None if after is None else read_json(after),
     )
 
 

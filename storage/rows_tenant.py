@@ -1,14 +1,13 @@
 """Tenants and their trust anchors to rows and back; the other rows stand in storage/rows.py."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from kernel.ids import AnchorId, TenantId
 from pki.chains import Authority
-from storage.rows import Row, json_text, micros, micros_or_none, moment_of, moment_or_none, object_text
+from storage.rows import Row, json_text, micros, micros_or_none, moment_of, moment_or_none, object_text, read_json
 from storage.tenancy import anchor_identity
 from tenant.model import (
     AdapterSettings,
@@ -89,13 +88,13 @@ def tenant_of(row: Row, anchors: Sequence[TrustAnchor]) -> Tenant:
         alias=alias,
         trust_anchor_group=group,
         trust_anchors=tuple(anchors),
-        adapters=None if adapters is None else tuple(AdapterSettings(**entry) for entry in json.loads(adapters)),
-        defaults={} if defaults is None else json.loads(defaults),
-        ext={} if ext is None else json.loads(ext),
-        resource_limits=None if resources is None else _limits(json.loads(resources)),
-        registration_limits=None if registrations is None else RegistrationLimits(**json.loads(registrations)),
+        adapters=None if adapters is None else tuple(AdapterSettings(**entry) for entry in read_json(adapters)),
+        defaults={} if defaults is None else read_json(defaults),
+        ext={} if ext is None else read_json(ext),
+        resource_limits=None if resources is None else _limits(read_json(resources)),
+        registration_limits=None if registrations is None else RegistrationLimits(**read_json(registrations)),
         minimum_message_size=minimum_message_size or 0,
-        tracing=None if tracing is None else Tracing(**json.loads(tracing)),
+        tracing=None if tracing is None else Tracing(**read_json(tracing)),
         created=moment_or_none(created),
         updated=moment_or_none(updated),
         version=version,
@@ -145,8 +144,8 @@ def anchor_of(row: Row) -> TrustAnchor:
         device_id_template=device_id_template,
         auth_id_template=auth_id_template,
         provisioning_per_s_max=per_s_max,
-        revocation=None if revocation is None else _revocation(json.loads(revocation)),
-        device_template=None if device_template is None else _template(json.loads(device_template)),
+        revocation=None if revocation is None else _revocation(read_json(revocation)),
+        device_template=None if device_template is None else _template(read_json(device_template)),
     )
 
 

@@ -5,7 +5,6 @@ its rows as VALUES. A statement a row would be simpler, but each gives the inter
 event loop and has to win it back.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -25,6 +24,7 @@ from storage.rows import (
     list_text,
     micros,
     object_text,
+    read_json,
     texts_text,
 )
 from tenant.audit import AuditRow
@@ -222,7 +222,7 @@ def known_device(device: Sequence[Any], credential_enabled: object, credential_e
     return KnownDevice(
         device=device_of(device),
         credential_enabled=credential_enabled is None or bool(credential_enabled),
-        credential_ext={} if credential_ext is None else json.loads(credential_ext),
+        credential_ext={} if credential_ext is None else read_json(credential_ext),
     )
 
 
