@@ -1,0 +1,153 @@
+"""Passwords: checked once, remembered as long as they hold, and not tried as often as anybody likes."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from conf.registry import RegistrySettings
+from kernel.clock import ManualClock
+from kernel.ids import AuthId, DeviceId, TenantId
+from registry import logins
+from registry.credentials import HASHED_PASSWORD
+from registry.errors import PasswordAttemptsExceeded, PasswordChecksFull, PasswordWrong
+from registry.logins import PasswordJudge
+from registry.model import Credential, Secret
+from registry.passwords import HashRules
+from registry.standing import proof_of
+
+CHECKED: list[bytes] = []
+RULES = HashRules(bcrypt_cost_max=4)
+SECRET = Secret(secret_id="1", material=RULES.hash("hush"))
+CREDENTIAL = Credential(
+    tenant_id=TenantId("acme"),
+    device_id=DeviceId("pump"),
+    type=HASHED_PASSWORD,
+    auth_id=AuthId("pump"),
+    secrets=(SECRET,),
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def judge(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[PasswordJudge]:
+    """One that writes down what it checks."""
+    CHECKED.clear()
+    verifies = logins.verifies
+
+    def checked(material: dict[str, str], password: bytes) -> bool:
+        CHECKED.append(password)
+        return verifies(material, password)
+
+    monkeypatch.setattr(logins, "verifies", checked)
+    settings = RegistrySettings(password_failures_max=3, password_failures_per_minute=6, password_checks_max=4)
+    judge = PasswordJudge(settings=settings, clock=clock)
+    yield judge
+    judge.close()
+
+
+async def refused(judge: PasswordJudge, password: bytes) -> type[Exception]:
+    with pytest.raises((PasswordWrong, PasswordAttemptsExceeded, PasswordChecksFull)) as fault:
+        await judge.prove(CREDENTIAL, password)
+    return fault.type
+
+
+async def test_a_right_password_is_checked_once(judge: PasswordJudge) -> None:
+    assert judge.remembered(CREDENTIAL, b"hush") is None
+    await judge.prove(CREDENTIAL, b"hush")
+    for _ in range(3):
+        assert judge.remembered(CREDENTIAL, b"hush") == proof_of(SECRET)
+    assert judge.remembered(CREDENTIAL, b"hush!") is None
+    assert CHECKED == [b"hush"]
+
+
+async def test_a_wrong_password_is_never_remembered(judge: PasswordJudge) -> None:
+    assert await refused(judge, b"wrong") is PasswordWrong
+    assert judge.remembered(CREDENTIAL, b"wrong") is None
+
+
+async def test_what_is_remembered_holds_as_long_as_the_secret(judge: PasswordJudge, clock: ManualClock) -> None:
+    await judge.prove(CREDENTIAL, b"hush")
+    other = Secret(secret_id="1", material=RULES.hash("other"))
+    now = clock.now()
+    for secrets in (
+        (other,),
+        (replace(SECRET, enabled=False),),
+        (replace(SECRET, not_before=now + timedelta(seconds=1)),),
+        (replace(SECRET, not_after=now - timedelta(seconds=1)),),
+        (),
+    ):
+        assert judge.remembered(replace(CREDENTIAL, secrets=secrets), b"hush") is None
+    assert judge.remembered(replace(CREDENTIAL, secrets=(other, SECRET)), b"hush") == proof_of(SECRET)
+    for stranger in (replace(CREDENTIAL, tenant_id=TenantId("x")), replace(CREDENTIAL, auth_id=AuthId("x"))):
+        assert judge.remembered(stranger, b"hush") is None
+
+
+async def test_many_at_once_with_one_password_share_one_check(judge: PasswordJudge) -> None:
+    await asyncio.gather(*(judge.prove(CREDENTIAL, b"hush") for _ in range(50)))
+    assert CHECKED == [b"hush"]
+    outcomes = await asyncio.gather(*(judge.prove(CREDENTIAL, b"wrong") for _ in range(50)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {PasswordWrong}
+    assert CHECKED == [b"hush", b"wrong"]
+
+
+async def test_too_many_wrong_ones_are_not_looked_at_for_a_while(judge: PasswordJudge, clock: ManualClock) -> None:
+    for number in range(3):
+        assert await refused(judge, b"%d" % number) is PasswordWrong
+    assert await refused(judge, b"3") is PasswordAttemptsExceeded
+    assert await refused(judge, b"hush") is PasswordAttemptsExceeded, "not even the right one of a device not seen yet"
+    assert len(CHECKED) == 3
+    clock.advance(10)  # one, at 6 a minute
+    assert await refused(judge, b"4") is PasswordWrong
+    assert await refused(judge, b"5") is PasswordAttemptsExceeded
+    clock.advance(10)
+    await judge.prove(CREDENTIAL, b"hush")
+    assert await refused(judge, b"6") is PasswordWrong, "all is forgiven with the right one"
+
+
+async def test_many_wrong_ones_at_once_gain_nothing(judge: PasswordJudge) -> None:
+    outcomes = await asyncio.gather(
+        *(judge.prove(CREDENTIAL, b"%d" % number) for number in range(20)), return_exceptions=True
+    )
+    assert len(CHECKED) == 3
+    assert [type(outcome) for outcome in outcomes].count(PasswordWrong) == 3
+
+
+async def test_another_credential_is_no_worse_for_it(judge: PasswordJudge) -> None:
+    for number in range(5):
+        await refused(judge, b"%d" % number)
+    await judge.prove(replace(CREDENTIAL, auth_id=AuthId("valve")), b"hush")
+
+
+async def test_only_so_many_wait_to_be_checked(judge: PasswordJudge) -> None:
+    strangers = [replace(CREDENTIAL, auth_id=AuthId(f"d{number}")) for number in range(20)]
+    outcomes = await asyncio.gather(*(judge.prove(one, b"hush") for one in strangers), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 4 + [PasswordChecksFull] * 16
+    await judge.prove(strangers[-1], b"hush")
+
+
+async def test_what_is_remembered_is_bounded(judge: PasswordJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins, "REMEMBERED_MAX", 2)
+    monkeypatch.setattr(logins, "COUNTED_MAX", 2)
+    devices = [replace(CREDENTIAL, auth_id=AuthId(f"d{number}")) for number in range(3)]
+    for device in devices:
+        await judge.prove(device, b"hush")
+        with pytest.raises(PasswordWrong):
+            await judge.prove(device, b"wrong")
+    assert [judge.remembered(device, b"hush") is not None for device in devices] == [False, True, True]
+    assert len(judge._budgets) == 2
+
+
+async def test_a_caller_that_leaves_does_not_stop_the_check(judge: PasswordJudge) -> None:
+    leaving = asyncio.create_task(judge.prove(CREDENTIAL, b"hush"))
+    staying = asyncio.create_task(judge.prove(CREDENTIAL, b"hush"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert CHECKED == [b"hush"]
