@@ -26,6 +26,7 @@ from adapters.edge.turns import Turns
 from adapters.http.adapter import HttpAdapter
 from adapters.mqtt.adapter import MqttAdapter
 from adapters.sessions.measure import UploadMeters
+from adapters.sessions.presence import PresenceKeeper
 from adapters.sessions.table import SessionTable
 from adapters.sessions.uplink import Uplink
 from conf.coap import CoapSettings
@@ -42,6 +43,7 @@ from registry.assertion import RegistrationAssertion
 from registry.autoprovision import AutoProvisioner
 from registry.edge_devices import EdgeDevices
 from registry.logins import PasswordJudge
+from registry.publisher import ChangePublisher
 from registry.refusals import RefusalRecord
 from registry.standing import Standing
 from storage.open import Store
@@ -68,6 +70,8 @@ class Gateway:
     edge_devices: EdgeDevices
     passwords: PasswordJudge
     uplink: Uplink
+    presence: PresenceKeeper
+    publisher: ChangePublisher
     contexts: TlsContexts
     mqtt: MqttAdapter | None
     http: HttpAdapter | None
@@ -178,6 +182,10 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         edge_devices=edge_devices,
         passwords=passwords,
         uplink=uplink,
+        presence=PresenceKeeper(sessions=sessions, record=store.presence, clock=clock),
+        publisher=ChangePublisher(
+            publications=store.publications, sink=northbound, tenants=domain.tenants, meters=meters, clock=clock
+        ),
         contexts=contexts,
         mqtt=mqtt,
         http=http,

@@ -90,7 +90,7 @@ class Lifecycle:
             await gateway.uplink.close()
             gateway.passwords.close()
             registering = (gateway.provisioner, gateway.edge_devices, gateway.announcer)
-            await asyncio.gather(*(each.close(within_s=self.left_s / 2) for each in registering))
+            await asyncio.gather(*(each.close(within_s=self.left_s / 2) for each in (*registering, gateway.presence)))
             await gateway.northbound.close(deadline_s=self.left_s / 2)
             gateway.store.close(within_s=self.left_s)
             log.info("gateway.stopped")
@@ -114,6 +114,8 @@ class Lifecycle:
         return [
             gateway.store.feed.run(),
             gateway.announcer.run(),
+            gateway.publisher.run(),
+            gateway.presence.run(),
             gateway.contexts.run(),
             self._follow_management_certificate(gateway.management_files),
             *(adapter.run() for adapter in adapters),

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from kernel.clock import SystemClock
 from kernel.ids import DeviceId, IdRule, TenantId
 from messaging.drivers.embedded_reader import EmbeddedLog
-from messaging.message import DeviceMessage
+from messaging.message import DeviceMessage, MessageKind
 from registry.administration import DeviceAdministration
 from registry.model import Device
 from storage.open import Store
@@ -85,7 +85,16 @@ class RunningGateway:
     # The application
 
     def messages(self, tenant_id: str | None = None) -> list[DeviceMessage]:
-        """Everything kept so far, oldest first, provisioning events included."""
+        """Everything devices said so far, oldest first, provisioning events included."""
+        return [message for message in self.log_of(tenant_id) if message.kind is not MessageKind.NOTIFICATION]
+
+    def notifications(self, tenant_id: str | None = None) -> list[dict[str, Any]]:
+        """Every change of the registry told so far, oldest first."""
+        told = (message for message in self.log_of(tenant_id) if message.kind is MessageKind.NOTIFICATION)
+        return [json.loads(message.payload or b"") for message in told]
+
+    def log_of(self, tenant_id: str | None = None) -> list[DeviceMessage]:
+        """Everything kept so far, oldest first."""
         with closing(EmbeddedLog(path=self.data_dir / LOG_FILE, clock=SystemClock())) as log:
             only = None if tenant_id is None else TenantId(tenant_id)
             found: list[DeviceMessage] = []
