@@ -11,6 +11,7 @@ from tests.support.attempts import ACCEPTED, attempt
 from tests.support.gateway import RunningGateway
 from tests.support.management import Answer, ManagementClient, operator_of
 from tests.support.site import open_site
+from tests.support.waiting import until_blocking
 
 TOO_LARGE = {"ext": {"data": "x" * 20_000}}  # above management.body_max_bytes
 WHOLE = {
@@ -312,12 +313,36 @@ async def test_hono_registry_112_an_update_keeps_what_provisioning_noted(
     site = open_site(gateway, may_auto_provision=True)
     assert await attempt("http", gateway, site.issue()) == ACCEPTED["http"]
     device = site.only_device().device_id
-    before = read(registry, site.tenant_id, device).json["status"]
+
+    def status() -> dict[str, Any]:
+        noted: dict[str, Any] = read(registry, site.tenant_id, device).json["status"]
+        return noted
+
+    until_blocking(lambda: status().get("auto-provisioning-notification-sent") is True, within_s=20.0)
+    before = status()
     assert before["auto-provisioned"] is True
     assert "last-user" not in before
     assert registry.put(path(site.tenant_id, device), {"ext": {"a": 1}}).status == 204
-    after = read(registry, site.tenant_id, device).json["status"]
-    assert {name: after.get(name) for name in before} == before
+    after = status()
+    assert after.pop("last-user")
+    assert moment(after.pop("updated")) >= moment(before.pop("updated", before["created"]))
+    assert after == before
+
+
+async def test_a_device_that_registered_itself_has_a_credential_like_any_other(
+    gateway: RunningGateway, registry: ManagementClient
+) -> None:
+    site = open_site(gateway, may_auto_provision=True)
+    assert await attempt("http", gateway, site.issue("CN=dev,O=Site")) == ACCEPTED["http"]
+    target = credentials_path(site.tenant_id, site.only_device().device_id)
+    answer = registry.get(target)
+    (found,) = answer.json
+    assert (found["type"], found["auth-id"]) == ("x509-cert", "CN=dev,O=Site")
+    assert len(found["secrets"]) == 1 and found["secrets"][0]["id"]
+    assert registry.get(target).etag == answer.etag
+    assert registry.put(target, answer.json, if_match=answer.etag).status == 204
+    assert registry.get(target).json == answer.json
+    assert await attempt("http", gateway, site.issue("CN=dev,O=Site")) == ACCEPTED["http"]
 
 
 # Several at once.
