@@ -114,7 +114,7 @@ class Site:
 
     def add_device(self, device_id: str, **members: Any) -> None:
         """A device without credentials, reached through gateways."""
-        status = DeviceStatus(created=SystemClock().now())
+        status = members.pop("status", DeviceStatus(created=SystemClock().now()))
         device = Device(
             tenant_id=TenantId(self.tenant_id), device_id=DeviceId(device_id), status=status, **_ids(members)
         )

@@ -10,7 +10,7 @@ import pytest
 from conf.registry import RegistrySettings
 from kernel.clock import ManualClock
 from kernel.ids import AuthId, DeviceId, TenantId
-from registry import logins
+from registry import logins, passwords
 from registry.credentials import HASHED_PASSWORD
 from registry.errors import PasswordAttemptsExceeded, PasswordChecksFull, PasswordWrong
 from registry.logins import PasswordJudge
@@ -39,7 +39,7 @@ def clock() -> ManualClock:
 def judge(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[PasswordJudge]:
     """One that writes down what it checks."""
     CHECKED.clear()
-    verifies = logins.verifies
+    verifies = passwords.verifies
 
     def checked(material: dict[str, str], password: bytes) -> bool:
         CHECKED.append(password)
