@@ -14,11 +14,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dialects.hono.asked import Asked
+from dialects.hono.errors import QueryInvalid
 from dialects.hono.shapes.values import Timestamp
 from kernel.exchange import Answer, Exchange, Need, Parameter, Reply, Route
 from kernel.ids import DeviceId, TenantId
-from management.errors import QueryInvalid
-from management.querying import PAGE_SIZE, Asked
+from management.querying import PAGE_SIZE, page_size
 from registry.ports import AuditRepository
 from tenant.audit import AuditRow, instant
 
@@ -87,7 +88,7 @@ class AuditRoutes:
         asked = Asked(exchange, PARAMETERS)
         newest_first = asked.choice("order", ORDERS) == "newest"
         place = _place_of(asked.text("cursor"), newest_first=newest_first)
-        size = asked.page_size()
+        size = page_size(asked)
         tenant, device = asked.text("tenant"), asked.text("device")
         rows = self._audit.read(
             after=0 if newest_first or place is None else place,

@@ -108,9 +108,3 @@ class RequestMalformed(Malformed):
     """The bytes received are no HTTP, or more than a request line and its headers may be."""
 
     code = "request-malformed"
-
-
-class QueryInvalid(Malformed):
-    """A query parameter is unknown, given twice, or breaks its rule; the message names both."""
-
-    code = "query-invalid"

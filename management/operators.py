@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from dialects.hono.asked import Asked
 from dialects.hono.common import CHANGED, DELETED, IF_MATCH, changed, etag, if_match, require_body
 from dialects.hono.shapes.values import decode
 from kernel.exchange import Answer, Caller, Exchange, Need, Parameter, Reply, Route
@@ -27,7 +28,7 @@ from management.operator_shapes import (
     operator_shown,
     reach_of,
 )
-from management.querying import PAGE_SIZE, Asked
+from management.querying import PAGE_SIZE, page_size
 from tenant.authentication import ProvenOperator
 from tenant.operator_administration import OperatorAdministration
 from tenant.operators import Role
@@ -104,7 +105,7 @@ class OperatorRoutes:
 
     def _list(self, exchange: Exchange) -> Reply:
         asked = Asked(exchange, LISTING)
-        size = asked.page_size()
+        size = page_size(asked)
         found = self._operators.page(_caller(exchange), after=asked.text("after"), limit=size + 1)
         more = len(found) > size
         page = OperatorPage(

@@ -140,6 +140,30 @@ class DeviceAdministration:
         """Raises TenantUnknown, PointerUnsearchable."""
         return self._devices.search(self._premises.tenant(tenant_id).tenant_id, query)
 
+    def has(self, tenant_id: str, device_id: str) -> bool:
+        """Whether the device is on record. Raises TenantInvalid, DeviceIdInvalid, TenantUnknown."""
+        self._premises.tenant_of(tenant_id, device_id)
+        return self._devices.find(TenantId(tenant_id), DeviceId(device_id)) is not None
+
+    def page(self, tenant_id: str, *, after: str | None, limit: int) -> Sequence[Device]:
+        """Devices in the order of ids, at most `limit`, those behind `after`. Raises TenantUnknown."""
+        place = None if after is None else DeviceId(after)
+        return self._devices.find_all(self._premises.tenant(tenant_id).tenant_id, after=place, limit=limit)
+
+    def groups(
+        self, tenant_id: str, *, after: str | None, limit: int, members_max: int
+    ) -> Sequence[tuple[str, Sequence[DeviceId]]]:
+        """Groups that gateways are members of, in the order of names, each with its first members.
+
+        Raises TenantUnknown.
+        """
+        known = self._premises.tenant(tenant_id).tenant_id
+        return self._devices.groups(known, after=after, limit=limit, members_max=members_max)
+
+    def require_tenant(self, tenant_id: str) -> None:
+        """Raises TenantInvalid, TenantUnknown."""
+        self._premises.tenant(self._premises.tenant_id(tenant_id))
+
     def all(self, tenant_id: str) -> Iterator[Device]:
         """Every device of the tenant in the order of ids, read a page at a time."""
         after: DeviceId | None = None
@@ -169,6 +193,12 @@ class CredentialAdministration:
         self._premises.tenant_of(tenant_id, device_id)
         found = self._on_record(tenant_id, device_id)
         return replace(found, credentials=tuple(shown(credential) for credential in found.credentials))
+
+    def held_by(self, device: Device, *, with_secrets: bool) -> Sequence[Credential]:
+        """What the device has on record; nothing where it was deleted meanwhile."""
+        found = self._devices.find_credentials(device.tenant_id, device.device_id)
+        held = () if found is None else found.credentials
+        return held if with_secrets else [shown(credential) for credential in held]
 
     def replace(
         self,

@@ -10,8 +10,11 @@ import msgspec
 from conf.registry import RegistrySettings
 from conf.sections import Settings
 from conf.tenant import TenantSettings
+from dialects.hono.bulk import BulkRoutes
 from dialects.hono.credentials import CredentialRoutes
 from dialects.hono.devices import DeviceRoutes
+from dialects.hono.registrations import RegistrationRoutes
+from dialects.hono.tenants import TenantRoutes
 from kernel.clock import Clock
 from kernel.exchange import Route
 from kernel.ids import ID_MAX_CHARS, IdRule
@@ -27,8 +30,10 @@ from management.server import ManagementServer
 from management.token import TokenRoutes
 from management.workers import Workers
 from registry.administration import CredentialAdministration, DeviceAdministration
+from registry.bulk import BulkAdministration
 from registry.ports import AuditRepository
 from storage.open import Store
+from tenant.administration import TenantAdministration
 from tenant.operator_administration import OperatorAdministration
 from tenant.tokens import Tokens
 from tuhono.operators import Operators, build_operators
@@ -39,8 +44,10 @@ class Services:
     """What the routes call."""
 
     clock: Clock
+    tenants: TenantAdministration
     devices: DeviceAdministration
     credentials: CredentialAdministration
+    bulk: BulkAdministration
     operators: OperatorAdministration
     tokens: Tokens
     audit: AuditRepository
@@ -78,12 +85,14 @@ def operator_services(settings: Settings, store: Store, clock: Clock, operators:
     tenant_ids = IdRule(settings.tenant.id_pattern)
     return Services(
         clock=clock,
+        tenants=TenantAdministration(tenants=store.tenants, settings=settings.tenant),
         devices=DeviceAdministration(
             devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
         ),
         credentials=CredentialAdministration(
             devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
         ),
+        bulk=BulkAdministration(devices=store.devices, tenants=store.tenants),
         operators=operators.administration,
         tokens=operators.tokens,
         audit=store.audit,
@@ -94,8 +103,11 @@ def operator_routes(services: Services) -> Sequence[Route]:
     """The routes of every dialect."""
     clock = services.clock
     return [
+        *TenantRoutes(administration=services.tenants, clock=clock).routes(),
         *DeviceRoutes(administration=services.devices, clock=clock).routes(),
         *CredentialRoutes(administration=services.credentials, clock=clock).routes(),
+        *RegistrationRoutes(devices=services.devices, credentials=services.credentials, clock=clock).routes(),
+        *BulkRoutes(bulk=services.bulk, devices=services.devices, clock=clock).routes(),
         *TokenRoutes(services.tokens).routes(),
         *OperatorRoutes(services.operators).routes(),
         *AuditRoutes(services.audit).routes(),

@@ -23,3 +23,15 @@ class TenantOutOfReach(Forbidden):
     """An operator of certain tenants asked for a new one, which is none of those."""
 
     code = "tenant-out-of-reach"
+
+
+class QueryInvalid(Malformed):
+    """A query parameter is unknown, is given twice, or breaks its rule."""
+
+    code = "query-invalid"
+
+
+class SecretsWithheld(Forbidden):
+    """Hashes and keys leave the registry for administrators alone."""
+
+    code = "secrets-withheld"
