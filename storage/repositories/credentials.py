@@ -1,9 +1,10 @@
 """Rows of credentials, for the repository of devices. The caller owns the transaction."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, tuple_
+from sqlalchemy import Connection, and_, delete, insert, select
 
 from kernel.ids import DeviceId, TenantId
 from registry.model import Credential, CredentialSet
@@ -53,14 +54,14 @@ def replace_all(
 
 
 def _check_free(connection: Connection, tenant_id: TenantId, entries: Sequence[Credential]) -> None:
-    of_name = {(entry.type, entry.auth_id): entry for entry in entries}
-    name = tuple_(credentials.c.type, credentials.c.auth_id)
-    taken = select(credentials.c.type, credentials.c.auth_id).where(
-        credentials.c.tenant_id == tenant_id, name.in_(list(of_name))
-    )
-    row = connection.execute(taken.order_by(credentials.c.type, credentials.c.auth_id)).first()
-    if row is not None:
-        raise credential_taken(of_name[row.type, row.auth_id])
+    for type_, same in groupby(entries, key=lambda entry: entry.type):
+        of_id = {entry.auth_id: entry for entry in same}
+        taken = select(credentials.c.auth_id).where(
+            credentials.c.tenant_id == tenant_id, credentials.c.type == type_, credentials.c.auth_id.in_(list(of_id))
+        )
+        auth_id = connection.execute(taken.order_by(credentials.c.auth_id)).scalar()
+        if auth_id is not None:
+            raise credential_taken(of_id[auth_id])
 
 
 def _named(entry: Credential) -> dict[str, Any]:

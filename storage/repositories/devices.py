@@ -7,7 +7,7 @@ waits for its turn to write.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, select, update
 from sqlalchemy import Row as SqlRow
 
 from kernel.ids import DeviceId, TenantId, generate_id
@@ -38,6 +38,11 @@ DELETE_BATCH_DEVICES = 500
 IDS_PER_QUERY_MAX = 500
 
 _SELECT_DEVICES = select(*(devices.c[name] for name in DEVICE_COLUMNS))
+_UPDATE = (
+    update(devices)
+    .where(devices.c.tenant_id == bindparam("of_tenant"), devices.c.device_id == bindparam("of_device"))
+    .values({name: bindparam(name) for name in DEVICE_COLUMNS})
+)
 
 
 class SqlDevices:
@@ -61,9 +66,7 @@ class SqlDevices:
             total, rows = search_devices(connection, tenant_id, query)
         return Page(total=total, found=[device_of(row) for row in rows])
 
-    def find_ids(
-        self, tenant_id: TenantId, query: Query, *, after: DeviceId | None, limit: int
-    ) -> Sequence[DeviceId]:
+    def find_ids(self, tenant_id: TenantId, query: Query, *, after: DeviceId | None, limit: int) -> Sequence[DeviceId]:
         with reading(self._engine) as connection:
             return find_device_ids(connection, tenant_id, query, after=after, limit=limit)
 
@@ -184,10 +187,13 @@ class SqlDevices:
 
     def _update(self, connection: Connection, edits: Sequence[tuple[Device, Device]], deed: Deed) -> None:
         """Each device in place of what it was, with its audit row."""
+        connection.execute(
+            _UPDATE,
+            [{"of_tenant": after.tenant_id, "of_device": after.device_id, **_named(after)} for _, after in edits],
+        )
         rows: list[AuditRow] = []
         for before, after in edits:
             tenant_id, device_id = after.tenant_id, after.device_id
-            connection.execute(update(devices).where(_is(tenant_id, device_id)).values(_named(after)))
             was, is_now = device_document(before), device_document(after, before)
             rows.append(written_by(deed, "device.updated", tenant_id, device_id, before=was, after=is_now))
         self._audit.write_all(connection, rows)

@@ -84,7 +84,7 @@ async def test_a_device_whose_event_is_not_kept_yet_is_not_remembered(
     assert not remembered(devices, "fresh").notification_due
 
 
-CHANGES: dict[str, Callable[[AnyStore], None]] = {
+CHANGES: dict[str, Callable[[AnyStore], object]] = {
     "disabled": lambda store: store.devices.set_enabled(TENANT, [SENSOR], DEED, enabled=False),
     "deleted": lambda store: store.devices.delete(TENANT, SENSOR, DEED, expected_version=None),
     "tenant-deleted": lambda store: store.tenants.delete(TENANT, DEED, expected_version=None),
