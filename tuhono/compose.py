@@ -40,6 +40,7 @@ from management.server import ManagementServer
 from messaging.drivers.embedded import EmbeddedNorthbound
 from registry.announcements import Announcer
 from registry.assertion import RegistrationAssertion
+from registry.audit_retention import AuditRetention
 from registry.autoprovision import AutoProvisioner
 from registry.edge_devices import EdgeDevices
 from registry.logins import PasswordJudge
@@ -66,6 +67,7 @@ class Gateway:
     domain: Domain
     northbound: EmbeddedNorthbound
     announcer: Announcer
+    audit_retention: AuditRetention
     provisioner: AutoProvisioner
     edge_devices: EdgeDevices
     passwords: PasswordJudge
@@ -178,6 +180,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
         domain=domain,
         northbound=northbound,
         announcer=announcer,
+        audit_retention=AuditRetention(audit=store.audit, days_max=settings.registry.audit_days_max, clock=clock),
         provisioner=provisioner,
         edge_devices=edge_devices,
         passwords=passwords,

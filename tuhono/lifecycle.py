@@ -116,6 +116,7 @@ class Lifecycle:
             gateway.announcer.run(),
             gateway.publisher.run(),
             gateway.presence.run(),
+            gateway.audit_retention.run(),
             gateway.contexts.run(),
             self._follow_management_certificate(gateway.management_files),
             *(adapter.run() for adapter in adapters),
