@@ -11,9 +11,19 @@ from dataclasses import replace
 
 from conf.registry import RegistrySettings
 from kernel.ids import DeviceId, IdRule, TenantId, generate_id
-from registry.credentials import AUTH_ID_MAX_CHARS, CredentialUpdate, checked, hashed, merged, shown
+from registry.credentials import (
+    AUTH_ID_MAX_CHARS,
+    CREDENTIALS_MAX,
+    HASHED_PASSWORD,
+    CredentialUpdate,
+    SecretUpdate,
+    checked,
+    hashed,
+    merged,
+    shown,
+)
 from registry.device_rules import devices_max, require_valid
-from registry.errors import CredentialLimitReached, DeviceIdInvalid, DeviceUnknown
+from registry.errors import CredentialInvalid, CredentialLimitReached, DeviceIdInvalid, DeviceUnknown
 from registry.model import Credential, CredentialSet, Device, DeviceStatus
 from registry.passwords import HashRules
 from registry.ports import DeviceRepository
@@ -228,6 +238,29 @@ class CredentialAdministration:
             expected_version=expected_version,
         )
 
+    def set_password(self, tenant_id: str, device_id: str, auth_id: str, password: str, deed: Deed) -> str:
+        """The new version. From now on this is the only password under the auth-id; all else stays as it is.
+
+        Raises what `replace` does.
+        """
+        tenant = self._premises.tenant_of(tenant_id, device_id)
+        wished = CredentialUpdate(type=HASHED_PASSWORD, auth_id=auth_id, secrets=(SecretUpdate(password=password),))
+        valid = self._checked(tenant, [wished], deed)
+        self._on_record(tenant_id, device_id)
+        [made] = merged(hashed(valid, self._rules), (), tenant_id=tenant.tenant_id, device_id=DeviceId(device_id))
+
+        def with_password(found: CredentialSet) -> Sequence[Credential]:
+            name = (made.type, made.auth_id)
+            old = next((one for one in found.credentials if (one.type, one.auth_id) == name), None)
+            new = made if old is None else replace(old, secrets=made.secrets)
+            whole = [*(one for one in found.credentials if one is not old), new]
+            _require_few(tenant, len(whole))
+            return whole
+
+        return self._devices.replace_credentials(
+            tenant.tenant_id, DeviceId(device_id), with_password, deed, expected_version=None
+        )
+
     def made(
         self, tenant_id: str, device_id: str, updates: Sequence[CredentialUpdate], deed: Deed
     ) -> Sequence[Credential]:
@@ -237,11 +270,7 @@ class CredentialAdministration:
         return merged(ready, (), tenant_id=tenant.tenant_id, device_id=DeviceId(device_id))
 
     def _checked(self, tenant: Tenant, updates: Sequence[CredentialUpdate], deed: Deed) -> Sequence[CredentialUpdate]:
-        most = tenant.registration_limits.max_credentials_per_device if tenant.registration_limits else -1
-        if -1 < most < len(updates):
-            raise CredentialLimitReached(
-                f"{len(updates)} credentials; tenant {tenant.tenant_id!r} allows a device {most}"
-            )
+        _require_few(tenant, len(updates))
         return checked(updates, tenant=tenant, auth_ids=self._auth_ids, rules=self._rules, moment=deed.moment)
 
     def _on_record(self, tenant_id: str, device_id: str) -> CredentialSet:
@@ -249,6 +278,15 @@ class CredentialAdministration:
         if found is None:
             raise device_unknown(tenant_id, device_id)
         return found
+
+
+def _require_few(tenant: Tenant, credentials: int) -> None:
+    """Raises CredentialLimitReached, CredentialInvalid."""
+    most = tenant.registration_limits.max_credentials_per_device if tenant.registration_limits else -1
+    if -1 < most < credentials:
+        raise CredentialLimitReached(f"{credentials} credentials; tenant {tenant.tenant_id!r} allows a device {most}")
+    if credentials > CREDENTIALS_MAX:
+        raise CredentialInvalid(f"credentials: {credentials} elements; a device has at most {CREDENTIALS_MAX}")
 
 
 def device_unknown(tenant_id: str, device_id: str) -> DeviceUnknown:

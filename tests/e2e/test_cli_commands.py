@@ -226,23 +226,6 @@ def test_an_option_that_breaks_its_rule_changes_nothing(
     assert tuhono("tenant", "show", "acme", "--json", data_dir=data).json.get("trusted-ca", []) == []
 
 
-# Devices
-
-
-def test_a_device_is_listed_shown_switched_and_deleted(data: Path) -> None:
-    assert tuhono("device", "list", "acme", data_dir=data).out == "tenant acme has no devices yet\n"
-    put_device(data, "d-1")
-    assert [device["id"] for device in tuhono("device", "list", "acme", "--json", data_dir=data).lines] == ["d-1"]
-    shown = tuhono("device", "show", "acme", "d-1", "--json", data_dir=data).json
-    assert shown["tenant"] == "acme"
-    assert [credential["type"] for credential in shown["credentials"]] == ["x509-cert"]
-    assert "auth-id" in tuhono("device", "show", "acme", "d-1", data_dir=data).out
-    assert tuhono("device", "disable", "acme", "d-1", "--json", data_dir=data).json["enabled"] is False
-    assert tuhono("device", "enable", "acme", "d-1", data_dir=data).out == "enabled device d-1\n"
-    assert tuhono("device", "delete", "acme", "d-1", "-y", data_dir=data).out == "deleted device d-1\n"
-    assert tuhono("device", "list", "acme", "--json", data_dir=data).lines == []
-
-
 # Where the data is
 
 
@@ -364,7 +347,7 @@ def test_a_wrong_command_ends_with_2_and_no_traceback(words: list[str]) -> None:
 def test_names_too_long_for_anything_are_refused_like_others(data: Path) -> None:
     long = "x" * 100_000
     refused(tuhono("tenant", "show", long, "--json", data_dir=data), "tenant-unknown")
-    refused(tuhono("device", "show", "acme", long, "--json", data_dir=data), "device-unknown")
+    refused(tuhono("device", "show", "acme", long, "--json", data_dir=data), "device-id-invalid")
     refused(tuhono("tenant", "trust", "acme", long, "--json", data_dir=data), "io-error")
     refused(tuhono("explain", long, "--json", data_dir=data), "io-error")
     refused(tuhono("tail", long, "--no-follow", "--json", data_dir=data), "tenant-unknown")

@@ -45,14 +45,21 @@ class Said:
         return told
 
 
-def tuhono(*words: object, data_dir: Path | None = None, environment: Mapping[str, str] | None = None) -> Said:
-    """In this process; a fault nobody raised on purpose is raised here.
+def tuhono(
+    *words: object,
+    data_dir: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+) -> Said:
+    """In this process, with `given` on standard input; a fault nobody raised on purpose is raised here.
 
     Not for serve and demo, which set up a process.
     """
     place = [] if data_dir is None else ["--data-dir", data_dir]
     added = {name: None for name in os.environ if name.startswith("TUHONO_")} | dict(environment or {})
-    result = CliRunner().invoke(app, [str(word) for word in (*words, *place)], env=added, catch_exceptions=False)
+    result = CliRunner().invoke(
+        app, [str(word) for word in (*words, *place)], input=given, env=added, catch_exceptions=False
+    )
     return Said(result.exit_code, result.stdout, result.stderr)
 
 

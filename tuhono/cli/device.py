@@ -1,4 +1,4 @@
-"""`tuhono device`: list, show, delete, enable and disable devices."""
+"""`tuhono device`: create, show, list, change and delete devices, and what they prove themselves with."""
 
 from __future__ import annotations
 
@@ -8,16 +8,89 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
-from tuhono.cli.output import print_facts, print_json, print_table, say
+from tuhono.cli.credentials import SOURCE_HELP, DeviceName, TenantName, Version, credentials, password, show_credential
+from tuhono.cli.output import print_facts, print_json, print_table, say, shown
 from tuhono.cli.questions import Yes, require_yes
 
 if TYPE_CHECKING:
-    from registry.model import Credential, Device
+    from registry.model import Device
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Devices on record.")
 
-TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
-DeviceName = Annotated[str, typer.Argument(metavar="DEVICE", help="Device id.")]
+
+@app.command()
+def create(
+    tenant: TenantName,
+    device: Annotated[str | None, typer.Argument(metavar="DEVICE", help="Device id; default: a random one.")] = None,
+    via: Annotated[
+        list[str] | None, typer.Option(metavar="GATEWAY", help="Id of a gateway that may speak for it; repeatable.")
+    ] = None,
+    member_of: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="Group of gateways it is one of; repeatable.")
+    ] = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Create it switched off.")] = False,
+    source: Annotated[Path | None, typer.Option("--from", metavar="FILE", help=SOURCE_HELP)] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a device.
+
+    It proves itself with nothing until `tuhono device password` or `tuhono device credentials` says what. Options go
+    before the file.
+    """
+    from dataclasses import replace
+
+    from kernel.ids import DeviceId, TenantId, generate_id
+    from registry.model import Device, DeviceStatus
+    from tuhono.cli.documents import read_device
+
+    with desk(config, data_dir) as at:
+        deed = at.deed()
+        if source is not None:
+            asked = read_device(source, tenant, device or "", deed.moment)
+        else:
+            status = DeviceStatus(created=deed.moment)
+            asked = Device(tenant_id=TenantId(tenant), device_id=DeviceId(device or ""), status=status)
+        made = at.devices.create(
+            replace(
+                asked,
+                device_id=asked.device_id if device is not None or asked.device_id else DeviceId(generate_id()),
+                enabled=False if disabled else asked.enabled,
+                via=asked.via if via is None else tuple(DeviceId(gateway) for gateway in via),
+                member_of=asked.member_of if member_of is None else tuple(member_of),
+            ),
+            deed,
+        )
+    if as_json:
+        print_json(_as_json(made))
+    else:
+        say(f"created device {shown(made.device_id)}")
+
+
+@app.command()
+def update(
+    tenant: TenantName,
+    device: DeviceName,
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help=SOURCE_HELP)],
+    version: Version = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Put what a file says of a device in the place of all that is on record of it.
+
+    `tuhono device show --json` prints such a file. Its status stays the registry's own.
+    """
+    from tuhono.cli.documents import read_device
+
+    with desk(config, data_dir) as at:
+        deed = at.deed()
+        at.devices.replace(read_device(source, tenant, device, deed.moment), deed, expected_version=version)
+        if as_json:
+            print_json(_as_json(at.devices.get(tenant, device)))
+    if not as_json:
+        say(f"updated device {shown(device)}")
 
 
 @app.command("list")
@@ -47,13 +120,15 @@ def show(
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show a device and what it proves itself with."""
+    """Show a device and what it proves itself with.
+
+    With --json the device alone, as the management API shows it.
+    """
     with desk(config, data_dir) as at:
-        at.tenants.get(tenant)
         found = at.devices.get(tenant, device)
-        credentials = at.credentials.get(tenant, device).credentials
+        held = at.credentials.get(tenant, device)
     if as_json:
-        print_json({**_as_json(found), "credentials": [_credential_json(credential) for credential in credentials]})
+        print_json(_as_json(found))
         return
     status = found.status
     print_facts(
@@ -65,13 +140,17 @@ def show(
             "updated": None if status.updated is None else status.updated.isoformat(timespec="seconds"),
             "auto-provisioned": status.auto_provisioned,
             "announced": status.notification_sent if status.auto_provisioned else None,
+            "changed by": status.last_user,
             "via": ", ".join(found.via),
+            "via groups": ", ".join(found.via_groups),
+            "member of": ", ".join(found.member_of),
             "authorities": ", ".join(found.authorities),
+            "version": found.version,
         }
     )
-    for credential in credentials:
+    for credential in held.credentials:
         say()
-        print_facts({"credential": credential.type, "auth-id": credential.auth_id, "enabled": credential.is_enabled})
+        show_credential(credential)
 
 
 @app.command()
@@ -89,7 +168,6 @@ def delete(
     it out.
     """
     with desk(config, data_dir) as at:
-        at.tenants.get(tenant)
         at.devices.get(tenant, device)
         require_yes(f"Delete device {device} of tenant {tenant}?", yes=yes, as_json=as_json)
         at.devices.delete(tenant, device, at.deed())
@@ -115,9 +193,12 @@ def disable(
     _switch(tenant, device, False, as_json, config, data_dir)
 
 
+app.command()(credentials)
+app.command()(password)
+
+
 def _switch(tenant: str, device: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
     with desk(config, data_dir) as at:
-        at.tenants.get(tenant)
         at.devices.set_enabled(tenant, device, at.deed(), enabled=enabled)
         if as_json:
             print_json(_as_json(at.devices.get(tenant, device)))
@@ -126,27 +207,6 @@ def _switch(tenant: str, device: str, enabled: bool, as_json: bool, config: Path
 
 
 def _as_json(device: Device) -> dict[str, Any]:
-    status = device.status
-    return {
-        "id": device.device_id,
-        "tenant": device.tenant_id,
-        "enabled": device.is_enabled,
-        "via": list(device.via),
-        "authorities": list(device.authorities),
-        "ext": dict(device.ext),
-        "status": {
-            "created": status.created.isoformat(),
-            "updated": None if status.updated is None else status.updated.isoformat(),
-            "auto-provisioned": status.auto_provisioned,
-            "auto-provisioning-notification-sent": status.notification_sent,
-        },
-    }
+    from tuhono.cli.documents import device_json
 
-
-def _credential_json(credential: Credential) -> dict[str, Any]:
-    return {
-        "type": credential.type,
-        "auth-id": credential.auth_id,
-        "enabled": credential.is_enabled,
-        "comment": credential.comment,
-    }
+    return device_json(device)

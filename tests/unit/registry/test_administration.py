@@ -246,6 +246,7 @@ def _operations(registry: Registry, tenant_id: str, device_id: str) -> dict[str,
         "delete": lambda: registry.devices.delete(tenant_id, device_id, DEED),
         "read credentials": lambda: registry.credentials.get(tenant_id, device_id),
         "replace credentials": lambda: registry.credentials.replace(tenant_id, device_id, [], DEED),
+        "set password": lambda: registry.credentials.set_password(tenant_id, device_id, "user", "new", DEED),
         "make credentials": lambda: registry.credentials.made(tenant_id, device_id, [], DEED),
     }
 
@@ -369,6 +370,34 @@ def test_a_tenant_may_limit_the_credentials_of_a_device(most: int, taken: bool) 
     else:
         with pytest.raises(CredentialLimitReached):
             registry.put(updates)
+
+
+def test_a_password_is_set_and_everything_else_stays(registry: Registry) -> None:
+    registry.make()
+    registry.put([other("type-0"), replace(password("old"), comment="mine", ext={"a": 1}), password("else", "user-2")])
+    before = {(one.type, str(one.auth_id)): one for one in registry.on_record().credentials}
+    version = registry.credentials.set_password("acme", "sensor", "user", "new", LATER)
+    assert version == registry.on_record().version
+    after = {(one.type, str(one.auth_id)): one for one in registry.on_record().credentials}
+    changed = after.pop(("hashed-password", "user"))
+    assert after == {name: one for name, one in before.items() if name != ("hashed-password", "user")}
+    assert (changed.comment, changed.ext, len(changed.secrets)) == ("mine", {"a": 1}, 1)
+    assert verify(changed, b"new", NOON) and not verify(changed, b"old", NOON)
+    registry.credentials.set_password("acme", "sensor", "user-3", "new", LATER)
+    assert len(registry.on_record().credentials) == 4
+    for auth_id, word in (("#illegal", "new"), ("user", ""), ("user", "x" * 73)):
+        with pytest.raises(CredentialInvalid):
+            registry.credentials.set_password("acme", "sensor", auth_id, word, LATER)
+
+
+def test_setting_passwords_keeps_to_the_limit_of_the_tenant() -> None:
+    registry = build()
+    registry.tenant(max_credentials_per_device=1)
+    registry.make()
+    registry.credentials.set_password("acme", "sensor", "user", "new", LATER)
+    registry.credentials.set_password("acme", "sensor", "user", "newer", LATER)
+    with pytest.raises(CredentialLimitReached):
+        registry.credentials.set_password("acme", "sensor", "user-2", "new", LATER)
 
 
 def test_a_device_may_be_made_with_its_credentials(registry: Registry) -> None:
