@@ -11,7 +11,7 @@ from conf.tenant import TenantSettings
 from kernel.errors import VersionMismatch
 from kernel.ids import AnchorId, IdRule, TenantId, generate_id
 from pki.certificates import parse_certificate
-from pki.chains import authority_of
+from pki.chains import Authority, authority_of
 from tenant.audit import Deed
 from tenant.errors import AnchorExists, AnchorUnknown, TenantInvalid, TenantUnknown
 from tenant.model import Tenant, TrustAnchor
@@ -204,7 +204,7 @@ def _with_certificate(anchor: TrustAnchor, before: TrustAnchor | None) -> TrustA
 def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
     listed = list(tenant.trust_anchors)
     for place, other in enumerate(listed):
-        same_key = other.authority == anchor.authority
+        same_key = is_same_ca(other.authority, anchor.authority)
         if other.anchor_id == anchor.anchor_id and same_key:
             listed[place] = replace(anchor, revocation=other.revocation, device_template=other.device_template)
             return replace(tenant, trust_anchors=tuple(listed))
@@ -217,6 +217,13 @@ def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
     if len(listed) >= ANCHORS_MAX:
         raise TenantInvalid(f"tenant {tenant.tenant_id!r} lists {ANCHORS_MAX} trust anchors, the most there may be")
     return replace(tenant, trust_anchors=(*listed, anchor))
+
+
+def is_same_ca(one: Authority, other: Authority) -> bool:
+    """Whether it is one CA: one certificate or, where one of them came without, one name and key."""
+    if one.certificate_der is not None and other.certificate_der is not None:
+        return one == other
+    return (one.subject_dn, one.public_key_der) == (other.subject_dn, other.public_key_der)
 
 
 def _fingerprint(anchor: TrustAnchor) -> str | None:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuhono.cli.errors import DataDirectoryMissing
+from tuhono.cli.errors import DataDirectoryMissing, NotLoggedIn
 
 if TYPE_CHECKING:
     from conf.sections import Settings
     from kernel.clock import Clock
     from registry.administration import CredentialAdministration, DeviceAdministration
+    from registry.ports import DeviceRepository
     from storage.open import Store
     from tenant.administration import TenantAdministration
     from tenant.audit import Deed
+    from tenant.ports import TenantRepository
+    from tuhono.cli.elsewhere import Elsewhere
 
 ConfigFile = Annotated[
     Path | None,
@@ -32,22 +35,26 @@ DataDir = Annotated[
         "--data-dir", "-d", envvar="TUHONO_DATA_DIR", help="Where the databases are; default ./data.", metavar="DIR"
     ),
 ]
+ANY_ID = r"(?s:.+)"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts; faults too.")]
 
 
-class Desk:
-    """The databases of a data directory, open for administration."""
+class Counter:
+    """Where tenants and devices are administered: on the databases here, or at a gateway elsewhere."""
 
-    def __init__(self, *, settings: Settings, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, *, settings: Settings, clock: Clock, tenants: TenantRepository, devices: DeviceRepository
+    ) -> None:
         self.settings = settings
-        self.store = store
         self.clock = clock
+        self._tenants = tenants
+        self._devices = devices
 
     @cached_property
     def tenants(self) -> TenantAdministration:
         from tenant.administration import TenantAdministration
 
-        return TenantAdministration(tenants=self.store.tenants, settings=self.settings.tenant)
+        return TenantAdministration(tenants=self._tenants, settings=self.settings.tenant)
 
     @cached_property
     def devices(self) -> DeviceAdministration:
@@ -55,8 +62,8 @@ class Desk:
         from registry.administration import DeviceAdministration
 
         return DeviceAdministration(
-            devices=self.store.devices,
-            tenants=self.store.tenants,
+            devices=self._devices,
+            tenants=self._tenants,
             settings=self.settings.registry,
             tenant_ids=IdRule(self.settings.tenant.id_pattern),
         )
@@ -67,8 +74,8 @@ class Desk:
         from registry.administration import CredentialAdministration
 
         return CredentialAdministration(
-            devices=self.store.devices,
-            tenants=self.store.tenants,
+            devices=self._devices,
+            tenants=self._tenants,
             settings=self.settings.registry,
             tenant_ids=IdRule(self.settings.tenant.id_pattern),
         )
@@ -82,6 +89,14 @@ class Desk:
         except (OSError, KeyError):  # as in a container, under a number nobody has a name for
             user = str(os.getuid())
         return Deed(actor=f"local:{user}", moment=self.clock.now())
+
+
+class Desk(Counter):
+    """The databases of a data directory, open for administration."""
+
+    def __init__(self, *, settings: Settings, store: Store, clock: Clock) -> None:
+        super().__init__(settings=settings, clock=clock, tenants=store.tenants, devices=store.devices)
+        self.store = store
 
 
 def settings_of(config: Path | None, data_dir: Path | None) -> Settings:
@@ -109,3 +124,50 @@ def desk(config: Path | None, data_dir: Path | None, *, make: bool = False) -> I
         yield Desk(settings=settings, store=store, clock=clock)
     finally:
         store.close()
+
+
+@contextmanager
+def counter(config: Path | None, data_dir: Path | None, *, make: bool = False) -> Iterator[Counter]:
+    """What `desk` opens or, where the command was given --url, the gateway there.
+
+    Raises DataDirectoryMissing, UrlInvalid, LoginUnusable, LoginExpired, NotLoggedIn.
+    """
+    from tuhono.cli.elsewhere import chosen
+
+    elsewhere = chosen.get()
+    if elsewhere is not None:
+        yield _at_a_gateway(elsewhere)
+        return
+    with desk(config, data_dir, make=make) as here:
+        yield here
+
+
+def _at_a_gateway(elsewhere: Elsewhere) -> Counter:
+    from conf.registry import RegistrySettings
+    from conf.sections import Settings
+    from conf.tenant import TenantSettings
+    from kernel.clock import SystemClock
+    from tuhono.cli.profile import read_profile
+    from tuhono.cli.remote import Remote, origin_of
+    from tuhono.remote.api import RemoteApi
+    from tuhono.remote.devices import RemoteDevices
+    from tuhono.remote.tenants import RemoteTenants
+
+    clock = SystemClock()
+    origin = origin_of(elsewhere.url)
+    profile = None if elsewhere.key is not None else read_profile(clock.now())
+    if profile is not None and profile.url != origin:
+        profile = None
+    secret = elsewhere.key if profile is None else profile.secret
+    if secret is None:
+        raise NotLoggedIn(f"nobody has logged in to {origin}: `tuhono login --url {origin}`, or give --key")
+    ca_pem = None if profile is None else profile.ca_pem
+    if elsewhere.ca_file is not None:
+        ca_pem = elsewhere.ca_file.read_text()
+    api = RemoteApi(Remote(origin, ca_pem=ca_pem), authorization=f"Bearer {secret}")
+    rules = Settings(  # what ids may be is the gateway's to say
+        data_dir=Path(),
+        tenant=TenantSettings(id_pattern=ANY_ID),
+        registry=RegistrySettings(device_id_pattern=ANY_ID),
+    )
+    return Counter(settings=rules, clock=clock, tenants=RemoteTenants(api), devices=RemoteDevices(api))

@@ -1,6 +1,6 @@
 """Why a command cannot be carried out, where no room below has a word for it."""
 
-from kernel.errors import Conflict, Malformed, NotFound
+from kernel.errors import Conflict, Malformed, NotFound, Unauthenticated, Unavailable
 
 
 class DataDirectoryMissing(NotFound):
@@ -55,3 +55,33 @@ class StoryUnplayable(Malformed):
     """The configuration leaves out what the demonstration shows."""
 
     code = "story-unplayable"
+
+
+class LoginUnusable(Malformed):
+    """The file that a login is kept in is not what was written, or others may read it."""
+
+    code = "login-unusable"
+
+
+class LoginExpired(Unauthenticated):
+    """The login that was kept is over."""
+
+    code = "login-expired"
+
+
+class GatewayUnreachable(Unavailable):
+    """No gateway answers under the URL, or what answers is none that is trusted."""
+
+    code = "gateway-unreachable"
+
+
+class UrlInvalid(Malformed):
+    """What was given is no URL of a gateway."""
+
+    code = "url-invalid"
+
+
+class NotLoggedIn(Unauthenticated):
+    """A gateway elsewhere was named, and nothing that proves an operator there."""
+
+    code = "not-logged-in"

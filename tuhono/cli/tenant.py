@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
+from tuhono.cli.context import AsJson, ConfigFile, DataDir, counter
+from tuhono.cli.elsewhere import anywhere
 from tuhono.cli.output import print_facts, print_json, print_table, say
 from tuhono.cli.questions import Yes, require_yes
 
@@ -22,6 +23,7 @@ TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
 
 
 @app.command()
+@anywhere
 def create(
     tenant: Annotated[str | None, typer.Argument(metavar="TENANT", help="Tenant id; default: a random one.")] = None,
     alias: Annotated[
@@ -50,7 +52,7 @@ def create(
     from tenant.model import RegistrationLimits, Tenant
     from tuhono.cli.documents import read_tenant
 
-    with desk(config, data_dir, make=True) as at:
+    with counter(config, data_dir, make=True) as at:
         if tenant is not None:
             at.tenants.check_id(tenant)
         asked = read_tenant(source, tenant or "") if source is not None else Tenant(tenant_id=TenantId(tenant or ""))
@@ -74,6 +76,7 @@ def create(
 
 
 @app.command()
+@anywhere
 def update(
     tenant: TenantName,
     source: Annotated[Path, typer.Option("--from", metavar="FILE", help=SOURCE_HELP)],
@@ -90,7 +93,7 @@ def update(
     """
     from tuhono.cli.documents import read_tenant
 
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         changed = at.tenants.replace(read_tenant(source, tenant), at.deed(), expected_version=version)
     if as_json:
         print_json(_as_json(changed))
@@ -99,11 +102,12 @@ def update(
 
 
 @app.command()
+@anywhere
 def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Show a tenant and its trust anchors."""
     from tuhono.cli.trust import UNREADABLE, anchor_json
 
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         found = at.tenants.get(tenant)
     if as_json:
         print_json(_as_json(found))
@@ -129,12 +133,13 @@ def show(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None,
 
 
 @app.command("list")
+@anywhere
 def list_(as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """List all tenants.
 
     With --json one object a line.
     """
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         if as_json:
             for tenant in at.tenants.all():
                 print_json(_as_json(tenant))
@@ -144,6 +149,7 @@ def list_(as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir 
 
 
 @app.command()
+@anywhere
 def delete(
     tenant: TenantName, yes: Yes = False, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
@@ -151,7 +157,7 @@ def delete(
 
     All its devices and their credentials go with it.
     """
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         at.tenants.get(tenant)
         require_yes(f"Delete tenant {tenant} with all its devices?", yes=yes, as_json=as_json)
         at.tenants.delete(tenant, at.deed())
@@ -162,18 +168,21 @@ def delete(
 
 
 @app.command()
+@anywhere
 def enable(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Let a tenant's devices in again."""
     _switch(tenant, True, as_json, config, data_dir)
 
 
 @app.command()
+@anywhere
 def disable(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Keep a tenant's devices out, and end their connections."""
     _switch(tenant, False, as_json, config, data_dir)
 
 
 @app.command()
+@anywhere
 def trust(
     tenant: TenantName,
     ca: Annotated[
@@ -231,7 +240,7 @@ def trust(
     )
     if remove and options != work.Options():
         raise typer.BadParameter("--remove takes no other option of the trust anchor")
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         if remove:
             anchor = work.distrust(at.tenants, tenant, ca, at.deed())
         else:
@@ -244,7 +253,7 @@ def trust(
 
 
 def _switch(tenant: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         changed = at.tenants.set_enabled(tenant, at.deed(), enabled=enabled)
     if as_json:
         print_json(_as_json(changed))

@@ -11,7 +11,7 @@ import msgspec
 from dialects.hono.shapes.trusted_ca import anchor_shown
 from pki.certificates import parse_certificate
 from pki.chains import authority_of
-from tenant.administration import AnchorChoices, TenantAdministration
+from tenant.administration import AnchorChoices, TenantAdministration, is_same_ca
 from tenant.audit import Deed
 from tenant.model import Tenant, TrustAnchor
 from tuhono.cli.given import one_certificate_of
@@ -47,7 +47,10 @@ def distrust(tenants: TenantAdministration, tenant_id: str, ca: str, deed: Deed)
     file = Path(ca)
     if not file.is_file():
         return tenants.distrust(tenant_id, ca, deed)
-    return tenants.distrust(tenant_id, parse_certificate(one_certificate_of(file, ANCHOR)).fingerprint_hex, deed)
+    der = one_certificate_of(file, ANCHOR)
+    listed = _listed(tenants.get(tenant_id), der)
+    named = parse_certificate(der).fingerprint_hex if listed is None else listed.anchor_id
+    return tenants.distrust(tenant_id, named, deed)
 
 
 def sentences(tenant_id: str, anchor: TrustAnchor, *, removed: bool, now: datetime) -> Iterator[str]:
@@ -72,7 +75,7 @@ def anchor_json(anchor: TrustAnchor) -> dict[str, Any]:
 
 def _listed(tenant: Tenant, der: bytes) -> TrustAnchor | None:
     authority = authority_of(der)
-    return next((anchor for anchor in tenant.trust_anchors if anchor.authority == authority), None)
+    return next((anchor for anchor in tenant.trust_anchors if is_same_ca(anchor.authority, authority)), None)
 
 
 def _choices_of(anchor: TrustAnchor) -> AnchorChoices:
