@@ -11,6 +11,7 @@ from conf.registry import RegistrySettings
 from conf.sections import Settings
 from conf.tenant import TenantSettings
 from dialects.hono.bulk import BulkRoutes
+from dialects.hono.connections import ConnectionRoutes
 from dialects.hono.credentials import CredentialRoutes
 from dialects.hono.devices import DeviceRoutes
 from dialects.hono.registrations import RegistrationRoutes
@@ -31,6 +32,7 @@ from management.token import TokenRoutes
 from management.workers import Workers
 from registry.administration import CredentialAdministration, DeviceAdministration
 from registry.bulk import BulkAdministration
+from registry.connection_states import Connections
 from registry.ports import AuditRepository
 from storage.open import Store
 from tenant.administration import TenantAdministration
@@ -48,6 +50,7 @@ class Services:
     devices: DeviceAdministration
     credentials: CredentialAdministration
     bulk: BulkAdministration
+    connections: Connections
     operators: OperatorAdministration
     tokens: Tokens
     audit: AuditRepository
@@ -83,16 +86,18 @@ def build_management(
 
 def operator_services(settings: Settings, store: Store, clock: Clock, operators: Operators) -> Services:
     tenant_ids = IdRule(settings.tenant.id_pattern)
+    devices = DeviceAdministration(
+        devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
+    )
     return Services(
         clock=clock,
         tenants=TenantAdministration(tenants=store.tenants, settings=settings.tenant),
-        devices=DeviceAdministration(
-            devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
-        ),
+        devices=devices,
         credentials=CredentialAdministration(
             devices=store.devices, tenants=store.tenants, settings=settings.registry, tenant_ids=tenant_ids
         ),
         bulk=BulkAdministration(devices=store.devices, tenants=store.tenants),
+        connections=Connections(devices=devices, record=store.presence, clock=clock),
         operators=operators.administration,
         tokens=operators.tokens,
         audit=store.audit,
@@ -104,7 +109,8 @@ def operator_routes(services: Services) -> Sequence[Route]:
     clock = services.clock
     return [
         *TenantRoutes(administration=services.tenants, clock=clock).routes(),
-        *DeviceRoutes(administration=services.devices, clock=clock).routes(),
+        *DeviceRoutes(administration=services.devices, connections=services.connections, clock=clock).routes(),
+        *ConnectionRoutes(connections=services.connections).routes(),
         *CredentialRoutes(administration=services.credentials, clock=clock).routes(),
         *RegistrationRoutes(devices=services.devices, credentials=services.credentials, clock=clock).routes(),
         *BulkRoutes(bulk=services.bulk, devices=services.devices, clock=clock).routes(),

@@ -15,6 +15,8 @@ from dialects.hono.common import (
     if_match,
     require_body,
 )
+from dialects.hono.connections import INCLUDE, wants_connection
+from dialects.hono.shapes.connection import connection_view
 from dialects.hono.shapes.device import DeviceBody, DeviceEntry, DeviceView, device_entry, device_of, device_view
 from dialects.hono.shapes.search import PageBody, page_body, query_of, search_parameters
 from dialects.hono.shapes.values import decode
@@ -22,6 +24,7 @@ from kernel.clock import Clock
 from kernel.exchange import Answer, Exchange, Need, Reply, Route
 from kernel.ids import generate_id
 from registry.administration import DeviceAdministration
+from registry.connection_states import Connections
 from registry.model import DeviceStatus
 
 _TAG = "devices"
@@ -32,8 +35,9 @@ _OF_DEVICE = "/v1/devices/{tenantId}/{deviceId}"
 class DeviceRoutes:
     """Creates, reads, replaces, finds and deletes devices."""
 
-    def __init__(self, *, administration: DeviceAdministration, clock: Clock) -> None:
+    def __init__(self, *, administration: DeviceAdministration, connections: Connections, clock: Clock) -> None:
         self._administration = administration
+        self._connections = connections
         self._clock = clock
 
     def routes(self) -> Sequence[Route]:
@@ -93,6 +97,7 @@ class DeviceRoutes:
                 tag=_TAG,
                 summary="Read a device",
                 tenant_in="tenantId",
+                parameters=(INCLUDE,),
                 answers={200: Answer(says="The device.", type=DeviceView, headers=(ETAG,))},
             ),
             Route(
@@ -134,8 +139,12 @@ class DeviceRoutes:
         return created("devices", tenant_id, device_id, version=device.version)
 
     def read(self, exchange: Exchange) -> Reply:
+        asked = wants_connection(exchange)
         device = self._administration.get(exchange.path["tenantId"], exchange.path["deviceId"])
-        return Reply(body=device_view(device), headers=etag(device.version))
+        view = device_view(device)
+        if asked:
+            view.status.connection = connection_view(self._connections.of_device(device))
+        return Reply(body=view, headers=etag(device.version))
 
     def replace(self, exchange: Exchange) -> Reply:
         body = decode(DeviceBody, require_body(exchange))

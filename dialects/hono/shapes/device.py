@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dialects.hono.shapes.connection import ConnectionView
 from dialects.hono.shapes.values import CONTROL_FREE, Json, Timestamp, moment_text
 from kernel.ids import ID_MAX_CHARS, DeviceId, TenantId
 from registry.device_rules import AUTHORITIES_MAX, GROUPS_MAX, VIA_MAX
@@ -69,6 +70,7 @@ class StatusView(msgspec.Struct, kw_only=True):
     last_user: str | UnsetType = msgspec.field(name="last-user", default=UNSET)
     auto_provisioned: bool | UnsetType = msgspec.field(name="auto-provisioned", default=UNSET)
     notification_sent: bool | UnsetType = msgspec.field(name="auto-provisioning-notification-sent", default=UNSET)
+    connection: Annotated[ConnectionView, Meta(description="Only where it was asked for.")] | UnsetType = UNSET
 
 
 class DeviceView(DeviceMembers, kw_only=True):
