@@ -7,11 +7,12 @@ A device that registered itself gives what an operator's writes would: the devic
 one, its credential. Its event was sent while it connected; a lifecycle event tells only what operators do.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from kernel.clock import milliseconds
 from kernel.ids import DeviceId, TenantId
@@ -39,7 +40,7 @@ TOLD: Final = (  # the audit rows there is something to tell of
     "devices.deleted",
 )
 
-_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_encode: Final = msgspec.json.Encoder().encode  # a tenth of the time json takes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,12 +137,11 @@ def device_event(
 def _notification(
     change: RecordedChange, channel: NotificationChannel, type_: str, members: dict[str, Any]
 ) -> Notification:
-    created = change.moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    document = _encode({"type": type_, "source": SOURCE, "creation-time": created, **members})
+    created = change.moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
     return Notification(
         channel=channel,
         tenant_id=change.tenant_id,
         device_id=change.device_id,
         moment_ms=milliseconds(change.moment),
-        document=document.encode(),
+        document=_encode({"type": type_, "source": SOURCE, "creation-time": created, **members}),
     )

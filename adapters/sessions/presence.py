@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 1.0  # how long connections that began or ended wait to be written
 SWEEP_S: Final = 60.0  # between two rounds through all sessions
-BATCH_MAX: Final = 250  # devices written in one transaction: connecting devices wait for it
+BATCH_MAX: Final = 100  # devices written in one transaction: connecting devices wait for it
 SLICE_MAX: Final = 1_000  # sessions gone through in one turn of the loop
 CHANGED_MAX: Final = 100_000  # devices waiting to be written
 RETRY_S: Final = 5.0
