@@ -18,6 +18,7 @@ from tuhono.cli.serve import start_logging
 from tuhono.compose import build_gateway
 from tuhono.domain import open_databases
 from tuhono.lifecycle import Lifecycle
+from tuhono.operators import ADMIN_KEY_FILE, make_first_operator
 from tuhono.server_identity import AUTHORITY_NAME
 
 SCHEMES = ("mqtts", "https", "coaps")
@@ -30,6 +31,7 @@ async def play(settings: Settings, *, server_ca: Path | None, ends: bool) -> boo
     clock = SystemClock()
     store = open_databases(settings, clock)
     try:
+        make_first_operator(settings, store, clock)
         gateway = build_gateway(settings, store, clock)
         missing = [scheme for scheme in SCHEMES if scheme not in gateway.listeners]
         if missing:
@@ -45,6 +47,8 @@ async def play(settings: Settings, *, server_ca: Path | None, ends: bool) -> boo
             if not told_well and server_ca is None and settings.edge.certificate_file is not None:
                 stage.say("Do the devices recognise the configured certificate? --server-ca names its CA.")
             if not ends:
+                if gateway.management is not None:
+                    ports["management"] = gateway.management.port
                 _print_commands(stage, settings, story.first_device, ports)
                 start_logging(settings)
                 await serving
@@ -98,6 +102,11 @@ def _print_commands(stage: Stage, settings: Settings, device: DeviceFiles, ports
         "What arrives": [program(), "tail", *data_dir],
         "What would happen": [program(), "explain", device.certificate, *data_dir],
     }
+    key_file = settings.data_dir / ADMIN_KEY_FILE
+    if "management" in ports and settings.management.certificate_file is None and key_file.exists():
+        api = f"https://localhost:{ports['management']}"
+        login = [program(), "login", "--url", api, "--ca", device.server_ca]
+        commands["Administer from afar"] = [*login, "--key-file", key_file]
     for name, words in commands.items():
         stage.say("")
         stage.command(words, above=name)

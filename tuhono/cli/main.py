@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tuhono.cli import ca, demo, device, explain, maintenance, serve, tail, tenant
+from tuhono.cli import audit, ca, demo, device, explain, login, maintenance, operator, serve, tail, tenant
 from tuhono.cli.faults import ended
 
 
@@ -49,9 +49,13 @@ app.command()(serve.serve)
 app.command()(demo.demo)
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(device.app, name="device")
+app.add_typer(operator.app, name="operator")
 app.add_typer(ca.app, name="ca")
 app.command()(tail.tail)
 app.command()(explain.explain)
+app.command()(audit.audit)
+app.command()(login.login)
+app.command()(login.logout)
 app.command("check-config")(maintenance.check_config)
 app.command()(maintenance.migrate)
 

@@ -54,7 +54,7 @@ def test_every_option_says_what_it_is_for(words: tuple[str, ...], command: Any) 
 
 def test_every_command_that_prints_facts_can_print_json() -> None:
     without = {" ".join(words) for words, one in COMMANDS if not any(p.name == "as_json" for p in one.params)}
-    assert without == {"", "tenant", "device", "ca", "serve", "demo"}
+    assert without == {"", "tenant", "device", "operator", "ca", "serve", "demo"}
 
 
 def test_the_kinds_of_key_offered_are_those_that_can_be_made() -> None:
