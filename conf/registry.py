@@ -56,7 +56,9 @@ class RegistrySettings:
         5.0, "seconds before a provisioning event that was not kept is sent again", minimum=0.05
     )
     audit_rows_max: int = setting(
-        100_000, "refusals kept in the audit, and about as many other rows; the oldest go first", minimum=100
+        100_000,
+        "rows of the audit kept of refusals, about as many of what devices caused, and of what operators did",
+        minimum=100,
     )
     audit_days_max: int = setting(
         365, "days a row of the audit is kept, if so many fit; 0 is no limit", minimum=0, maximum=36_500

@@ -23,24 +23,24 @@ class MemoryPublications:
         return self._position < self._state.audit_position
 
     def read(self, *, limit: int) -> RecordedPage:
-        lasting = [row for row in self._state.audit if row.what != REFUSED]
-        behind = [row for row in lasting if row.position > self._position]
+        behind = [row for row in self._state.audit if row.position > self._position]
         told = [row for row in behind if row.what in TOLD][:limit]
         return RecordedPage(
             changes=[_change_of(row) for row in told],
             behind=self._state.audit_position if len(told) < limit else told[-1].position,
-            missed=self._missed(lasting[0].position) if lasting else 0,
+            missed=self._missed(),
         )
 
     def note(self, page: RecordedPage) -> None:
         self._position = page.behind
 
-    def _missed(self, first: int) -> int:
+    def _missed(self) -> int:
         """Rows behind our position that made room for others."""
-        if first <= self._position + 1:
-            return 0
-        refusals = [row for row in self._state.audit if self._position < row.position < first]
-        return first - self._position - 1 - len(refusals)
+        of_devices = (row.position for row in self._state.audit if row.actor is None and row.what != REFUSED)
+        of_operators = (row.position for row in self._state.audit if row.actor is not None)
+        first = max(next(of_devices, 0), next(of_operators, 0))
+        kept = sum(1 for row in self._state.audit if self._position < row.position < first)
+        return max(0, first - self._position - 1 - kept)
 
 
 def _change_of(row: AuditRow) -> RecordedChange:

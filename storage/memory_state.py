@@ -41,9 +41,11 @@ class MemoryState:
         self.audit_position += 1
         self.audit.append(replace(row, position=self.audit_position))
         first = self.audit_position - self.audit_rows_max
-        lasting = [kept for kept in self.audit if kept.what != REFUSED][-self.audit_rows_max :]
-        refusals = [kept for kept in self.audit if kept.what == REFUSED and kept.position > first]
-        self.audit = sorted(lasting + refusals, key=lambda kept: kept.position)
+        of_operators = [kept for kept in self.audit if kept.actor is not None][-self.audit_rows_max :]
+        others = [kept for kept in self.audit if kept.actor is None]
+        of_devices = [kept for kept in others if kept.what != REFUSED][-self.audit_rows_max :]
+        refusals = [kept for kept in others if kept.what == REFUSED and kept.position > first]
+        self.audit = sorted(of_operators + of_devices + refusals, key=lambda kept: kept.position)
 
     def held_by(self, key: DeviceKey) -> tuple[Credential, ...]:
         """The device's credentials, in the order of types and auth-ids."""

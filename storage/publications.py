@@ -23,13 +23,17 @@ NAME = "notifications"
 _DATA_VERSION = "PRAGMA data_version"
 _POSITION = f"SELECT position FROM publications WHERE name = '{NAME}'"
 _LAST = "SELECT coalesce(max(position), 0) FROM audit"
-_FIRST_LASTING = "SELECT min(position) FROM audit WHERE what <> 'device.refused'"
-_REFUSALS = "SELECT count(*) FROM audit WHERE what = 'device.refused' AND position > ? AND position < ?"
+_FIRST_THAT_STAYED = """
+SELECT max(first) FROM
+(SELECT min(position) AS first FROM audit WHERE what <> 'device.refused' AND actor IS NULL
+UNION ALL SELECT min(position) FROM audit WHERE actor IS NOT NULL)
+"""
+_KEPT = "SELECT count(*) FROM audit WHERE position > ? AND position < ?"
 _CHANGES = f"""
 SELECT position, moment, what, tenant_id, device_id, json_extract(after, '$.enabled'),
        json_extract(after, '$.ext."invalidate-cache-on-update"'), json_type(after, '$.credentials'),
        json_type(facts, '$.gateway')
-FROM audit WHERE position > ? AND what <> 'device.refused' AND what IN ({", ".join(f"'{what}'" for what in TOLD)})
+FROM audit WHERE position > ? AND what IN ({", ".join(f"'{what}'" for what in TOLD)})
 ORDER BY position LIMIT ?
 """
 _NOTE = f"UPDATE publications SET position = ? WHERE name = '{NAME}'"
@@ -134,11 +138,11 @@ class SqlitePublications:
 
     def _missed(self, connection: sqlite3.Connection) -> int:
         """Rows behind our position that made room for others: refusals, for all we know, or changes."""
-        (first,) = connection.execute(_FIRST_LASTING).fetchone()
+        (first,) = connection.execute(_FIRST_THAT_STAYED).fetchone()
         if first is None or first <= self._position + 1:
             return 0
-        (refusals,) = connection.execute(_REFUSALS, (self._position, first)).fetchone()
-        return int(first - self._position - 1 - refusals)
+        (kept,) = connection.execute(_KEPT, (self._position, first)).fetchone()
+        return int(first - self._position - 1 - kept)
 
 
 def _change_of(row: Sequence[Any]) -> RecordedChange:

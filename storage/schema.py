@@ -196,10 +196,13 @@ audit = Table(
     Column("after", Text),
     PrimaryKeyConstraint("position", name="audit_pk"),
 )
-REFUSED = text("what = 'device.refused'")  # strangers make these: a ring of their own
-LASTING = text("what <> 'device.refused'")
+# Three rings, each with a bound of its own: what strangers cause, what devices of a tenant cause, what operators do.
+REFUSED = text("what = 'device.refused'")
+OF_DEVICES = text("what <> 'device.refused' AND actor IS NULL")
+OF_OPERATORS = text("actor IS NOT NULL")
 Index("audit_refusals", audit.c.position, sqlite_where=REFUSED, postgresql_where=REFUSED)
-Index("audit_lasting", audit.c.position, sqlite_where=LASTING, postgresql_where=LASTING)
+Index("audit_of_devices", audit.c.position, sqlite_where=OF_DEVICES, postgresql_where=OF_DEVICES)
+Index("audit_of_operators", audit.c.position, sqlite_where=OF_OPERATORS, postgresql_where=OF_OPERATORS)
 
 changes = Table(
     "changes",

@@ -74,11 +74,11 @@ version, provisioned_gateway) VALUES (?, ?, 1, ?, ?, ?, 1, 0, ?, ?)
 """
 _INSERT_AUDIT = "INSERT INTO audit (moment, what, tenant_id, device_id, code, facts) VALUES {rows}"
 _PRUNE_REFUSALS = "DELETE FROM audit WHERE what = 'device.refused' AND position <= ?"
-_PRUNE_LASTING = """
-DELETE FROM audit WHERE what <> 'device.refused' AND position <=
-(SELECT position FROM audit WHERE what <> 'device.refused' ORDER BY position DESC LIMIT 1 OFFSET ?)
+_PRUNE_OF_DEVICES = """
+DELETE FROM audit WHERE what <> 'device.refused' AND actor IS NULL AND position <=
+(SELECT position FROM audit WHERE what <> 'device.refused' AND actor IS NULL ORDER BY position DESC LIMIT 1 OFFSET ?)
 """
-PRUNE_LASTING_EVERY = 1024  # rows: finding the place costs a walk over all that stay
+PRUNE_OF_DEVICES_EVERY = 1024  # rows: finding the place costs a walk over all that stay
 _MARK_NOTIFIED = """
 UPDATE devices SET notification_sent = 1, updated = o.column3, version = o.column4
 FROM (VALUES {rows}) AS o
@@ -147,7 +147,8 @@ class GroupStatements:
 
     def audit(self, recorded: Sequence[AuditRow]) -> None:
         """Add rows at the end, and those of devices provisioned. The oldest refusals make room for refusals, other
-        rows for other rows: strangers, however many, never push out what was done.
+        rows for other rows, and those of operators stay: strangers, however many, never push out what was done, nor
+        devices who did what.
         """
         rows: list[Row] = [
             (micros(row.moment), row.what, row.tenant_id, row.device_id, row.code, texts_text(row.facts))
@@ -160,8 +161,8 @@ class GroupStatements:
         last = self._with_rows(_INSERT_AUDIT, rows)
         if last > self._audit_rows_max:
             self._execute(_PRUNE_REFUSALS, (last - self._audit_rows_max,))
-            if last // PRUNE_LASTING_EVERY != (last - len(rows)) // PRUNE_LASTING_EVERY:
-                self._execute(_PRUNE_LASTING, (self._audit_rows_max,))
+            if last // PRUNE_OF_DEVICES_EVERY != (last - len(rows)) // PRUNE_OF_DEVICES_EVERY:
+                self._execute(_PRUNE_OF_DEVICES, (self._audit_rows_max,))
 
     def _read(self, orders: Sequence[ProvisioningOrder]) -> OnRecord:
         on_record = OnRecord(permitted={(order.tenant_id, order.anchor_id) for order in orders})

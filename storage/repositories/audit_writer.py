@@ -1,7 +1,7 @@
 """Writes the audit rows of administrative changes, each in the transaction of its change.
 
-Rows of connecting devices are written on the connect path (storage/connect_path/sqlite_group.py), which keeps to the
-same bound in the same way.
+Rows of connecting devices are written on the connect path (storage/connect_path/sqlite_group.py). They have bounds of
+their own: a million of them push out none of these.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from storage.schema import audit
 from tenant.audit import AuditRow
 
 PRUNE_EVERY = 256  # rows: finding the place costs a walk over all that stay
-LASTING = audit.c.what != "device.refused"
+OF_OPERATORS = audit.c.actor.is_not(None)
 
 _LAST = select(func.coalesce(func.max(audit.c.position), 0))
 
@@ -23,6 +23,7 @@ class AuditWriter:
 
     def __init__(self, *, audit_rows_max: int) -> None:
         self._audit_rows_max = audit_rows_max
+        self._unpruned = PRUNE_EVERY  # rows written since the oldest were let go; other processes may have left some
 
     def write(self, connection: Connection, *rows: AuditRow) -> int:
         """Returns the position of the last row."""
@@ -34,11 +35,12 @@ class AuditWriter:
             return
         values = [dict(zip(AUDIT_COLUMNS[1:], audit_row(row), strict=True)) for row in rows]
         connection.execute(insert(audit), values)
-        last: int = connection.execute(_LAST).scalar_one()
-        if last // PRUNE_EVERY != (last - len(rows)) // PRUNE_EVERY:
-            oldest = select(audit.c.position).where(LASTING).order_by(audit.c.position.desc())
+        self._unpruned += len(rows)
+        if self._unpruned >= PRUNE_EVERY:
+            self._unpruned = 0
+            oldest = select(audit.c.position).where(OF_OPERATORS).order_by(audit.c.position.desc())
             beyond = oldest.limit(1).offset(self._audit_rows_max).scalar_subquery()
-            connection.execute(delete(audit).where(LASTING, audit.c.position <= beyond))
+            connection.execute(delete(audit).where(OF_OPERATORS, audit.c.position <= beyond))
 
     def set_facts(self, connection: Connection, position: int, facts: dict[str, str]) -> None:
         """Of a row that is written while what it tells of goes on."""

@@ -1,5 +1,6 @@
 """Every driver writes with each administrative change who wished it, and what was there before and after."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -20,8 +21,10 @@ from tests.support.stores import (
     credential,
     device,
     opened,
+    order,
     tenant,
 )
+from tests.support.waiting import until
 
 ANN = Deed(actor="ann", moment=NOW + timedelta(hours=1), remote="192.0.2.9")
 SENSOR = DeviceId("sensor-1")
@@ -139,3 +142,16 @@ def test_the_oldest_rows_make_room(driver: str, tmp_path: Path) -> None:
         assert len(rows) <= 100 + 256
         assert rows[-1].after == {"ext": {"number": 399}}
         assert rows[-1].position == store.audit.last_position() == 800
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_devices_by_the_hundred_do_not_push_out_who_did_what(driver: str, tmp_path: Path) -> None:
+    with opened(driver, tmp_path, audit_rows_max=100) as store:
+        store.tenants.create(tenant(TENANT, anchor()), ANN)
+        orders = [order(f"d{number}") for number in range(2500)]
+        await asyncio.gather(*(store.connect_path.provision(entry) for entry in orders))
+        store.connect_path.record(AuditRow(moment=NOW, what="device.refused"))
+        await until(lambda: store.audit.last_position() == 2502)
+        kept = [row.what for row in store.audit.read(after=0, limit=10_000)]
+        assert (kept[0], kept[-1], kept[-2]) == ("tenant.created", "device.refused", "device.provisioned")
+        assert len(kept) < 2000

@@ -112,3 +112,9 @@ def _extend_devices() -> None:
 def _extend_audit() -> None:
     for name in ("actor", "remote", "before", "after"):
         op.add_column("audit", sa.Column(name, sa.Text))
+    op.drop_index("audit_lasting", "audit")
+    for index, where in (
+        ("audit_of_devices", sa.text("what <> 'device.refused' AND actor IS NULL")),
+        ("audit_of_operators", sa.text("actor IS NOT NULL")),
+    ):
+        op.create_index(index, "audit", ["position"], sqlite_where=where, postgresql_where=where)

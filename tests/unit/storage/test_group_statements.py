@@ -78,7 +78,7 @@ def test_what_was_done_is_bounded_too(connection: sqlite3.Connection) -> None:
     group = GroupStatements(connection, audit_rows_max=100)
     for _ in range(30):
         group.audit([AuditRow(moment=NOW, what="device.provisioned")] * 100)
-    assert count(connection, "audit") <= 100 + sqlite_group.PRUNE_LASTING_EVERY
+    assert count(connection, "audit") <= 100 + sqlite_group.PRUNE_OF_DEVICES_EVERY
     assert connection.execute("SELECT max(position) FROM audit").fetchone() == (3000,)
 
 
