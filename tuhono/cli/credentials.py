@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
+from tuhono.cli.context import AsJson, ConfigFile, DataDir, counter
 from tuhono.cli.output import print_facts, print_json, say, shown
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def credentials(
 
     if version is not None and source is None:
         raise typer.BadParameter("--version goes with --from")
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         if source is not None:
             updates = read_credentials(source)
             at.credentials.replace(tenant, device, updates, at.deed(), expected_version=version)
@@ -76,7 +76,7 @@ def password(
         if password_stdin or not sys.stdin.isatty()
         else typer.prompt("Password", hide_input=True)
     )
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         at.credentials.set_password(tenant, device, auth_id, word, at.deed())
     if as_json:
         print_json({"tenant": tenant, "device": device, "auth-id": auth_id})

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuhono.cli.context import AsJson, ConfigFile, DataDir, desk
+from tuhono.cli.context import AsJson, ConfigFile, DataDir, counter
 from tuhono.cli.credentials import SOURCE_HELP, DeviceName, TenantName, Version, credentials, password, show_credential
+from tuhono.cli.elsewhere import anywhere
 from tuhono.cli.output import print_facts, print_json, print_table, say, shown
 from tuhono.cli.questions import Yes, require_yes
 
@@ -19,6 +20,7 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Devices on 
 
 
 @app.command()
+@anywhere
 def create(
     tenant: TenantName,
     device: Annotated[str | None, typer.Argument(metavar="DEVICE", help="Device id; default: a random one.")] = None,
@@ -45,7 +47,7 @@ def create(
     from registry.model import Device, DeviceStatus
     from tuhono.cli.documents import read_device
 
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         deed = at.deed()
         if source is not None:
             asked = read_device(source, tenant, device or "", deed.moment)
@@ -69,6 +71,7 @@ def create(
 
 
 @app.command()
+@anywhere
 def update(
     tenant: TenantName,
     device: DeviceName,
@@ -78,13 +81,14 @@ def update(
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Put what a file says of a device in the place of all that is on record of it.
+    """Replace a device by what a file says.
 
-    `tuhono device show --json` prints such a file. Its status stays the registry's own.
+    What the file leaves out is gone; the status stays the registry's own. `tuhono device show --json` prints such a
+    file.
     """
     from tuhono.cli.documents import read_device
 
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         deed = at.deed()
         at.devices.replace(read_device(source, tenant, device, deed.moment), deed, expected_version=version)
         if as_json:
@@ -94,12 +98,13 @@ def update(
 
 
 @app.command("list")
+@anywhere
 def list_(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """List the devices of a tenant.
 
     With --json one object a line.
     """
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         at.tenants.get(tenant)
         if as_json:
             for device in at.devices.all(tenant):
@@ -113,6 +118,7 @@ def list_(tenant: TenantName, as_json: AsJson = False, config: ConfigFile = None
 
 
 @app.command()
+@anywhere
 def show(
     tenant: TenantName,
     device: DeviceName,
@@ -124,7 +130,7 @@ def show(
 
     With --json the device alone, as the management API shows it.
     """
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         found = at.devices.get(tenant, device)
         held = at.credentials.get(tenant, device)
     if as_json:
@@ -154,6 +160,7 @@ def show(
 
 
 @app.command()
+@anywhere
 def delete(
     tenant: TenantName,
     device: DeviceName,
@@ -167,7 +174,7 @@ def delete(
     Its credentials go, too. Where its CA provisions, it registers again at its next connection: disable it to keep
     it out.
     """
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         at.devices.get(tenant, device)
         require_yes(f"Delete device {device} of tenant {tenant}?", yes=yes, as_json=as_json)
         at.devices.delete(tenant, device, at.deed())
@@ -178,6 +185,7 @@ def delete(
 
 
 @app.command()
+@anywhere
 def enable(
     tenant: TenantName, device: DeviceName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
@@ -186,6 +194,7 @@ def enable(
 
 
 @app.command()
+@anywhere
 def disable(
     tenant: TenantName, device: DeviceName, as_json: AsJson = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
@@ -193,12 +202,12 @@ def disable(
     _switch(tenant, device, False, as_json, config, data_dir)
 
 
-app.command()(credentials)
-app.command()(password)
+app.command()(anywhere(credentials))
+app.command()(anywhere(password))
 
 
 def _switch(tenant: str, device: str, enabled: bool, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
-    with desk(config, data_dir) as at:
+    with counter(config, data_dir) as at:
         at.devices.set_enabled(tenant, device, at.deed(), enabled=enabled)
         if as_json:
             print_json(_as_json(at.devices.get(tenant, device)))

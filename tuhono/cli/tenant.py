@@ -87,7 +87,7 @@ def update(
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Put what a file says of a tenant in the place of all that is on record of it.
+    """Replace what is on record of a tenant by what a file says.
 
     `tuhono tenant show --json` prints such a file. A trust anchor of the same id, name and key keeps its certificate.
     """
