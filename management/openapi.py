@@ -189,7 +189,7 @@ def _refusal(status: int) -> dict[str, Any]:
 
 
 def _header(name: str) -> dict[str, Any]:
-    described: dict[str, Any] = {"required": True, "schema": {"type": "string"}}
+    described: dict[str, Any] = {"required": name in _HEADER_SAYS, "schema": {"type": "string"}}
     return described | ({"description": _HEADER_SAYS[name]} if name in _HEADER_SAYS else {})
 
 

@@ -33,13 +33,21 @@ class Asked:
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """The first where it is absent."""
-        found = self.text(name) or choices[0]
+        found = self._value(name)
+        if found is None:
+            return choices[0]
         if found not in choices:
             raise QueryInvalid(f"{name}: is {' or '.join(choices)}")
         return found
 
+    def _value(self, name: str) -> str | None:
+        """None where it is absent; an empty one breaks its rule like any other."""
+        return "" if name in self._given and not self._given[name][0] else self.text(name)
+
     def moment(self, name: str) -> datetime | None:
-        found = self.text(name)
+        found = self._value(name)
+        if found == "":
+            raise QueryInvalid(f"{name}: is empty")
         try:
             return None if found is None else moment_of(found, name)
         except BodyInvalid as fault:
@@ -47,7 +55,7 @@ class Asked:
 
     def whole(self, name: str, *, default: int, most: int) -> int:
         """From 1 on."""
-        found = self.text(name)
+        found = self._value(name)
         if found is None:
             return default
         number = int(found) if _DIGITS.fullmatch(found) else 0
