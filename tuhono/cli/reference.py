@@ -52,7 +52,7 @@ One object a line, in the order of time. Every entry has
 | --- | --- |
 | `position` | a string, MESSAGE.REFUSAL; `--since` with it resumes behind this entry, missing and repeating nothing |
 | `time` | ISO 8601 in UTC: when a message was received, or a refusal happened |
-| `kind` | `telemetry`, `event`, `provisioning` (a device was registered) or `refusal` |
+| `kind` | `telemetry`, `event`, `provisioning`, `command_response`, `refusal` or `notification` |
 | `tenant`, `device` | their ids; null in a refusal where they are not known |
 
 A position says how far its reader has come in both sources: to one that began elsewhere the same entry may bear
@@ -68,6 +68,8 @@ A message has also
 | `qos` | 0 or 1, as the device sent it |
 | `ttl_ms` | how long it is worth reading; null is for ever |
 | `properties` | what else is known: `orig_adapter`, `orig_address`, properties the device sent, … |
+
+A notification has also `notification`, the document it carries; one about a tenant has an empty `device`.
 
 A refusal has also
 
