@@ -15,6 +15,7 @@ from pathlib import Path
 
 from conf.storage import StorageSettings
 from registry.errors import StorageUnavailable
+from storage.bell import ChangeBell
 from storage.errors import StorageForeign, StorageTooNew
 from storage.migrations.history import LATEST, REVISIONS
 from storage.sqlite import connect_reader, connect_writer
@@ -31,6 +32,13 @@ class Database:
     settings: StorageSettings
     revision: str
     migrated_from: str | None  # the revision found, "" for a new file; None: it was up to date
+
+    def bell(self) -> ChangeBell:
+        """Raises StorageUnavailable."""
+        try:
+            return ChangeBell(self.path)
+        except OSError as fault:
+            raise StorageUnavailable(f"cannot open what stands beside {self.path}: {fault}") from fault
 
     def connect_writer(self) -> sqlite3.Connection:
         return connect_writer(self.path, busy_timeout_s=self.settings.busy_timeout_s)

@@ -179,6 +179,9 @@ class MemoryChangeFeed:
     def subscribe(self, subscriber: Callable[[Change], None]) -> None:
         self._subscribers.append(subscriber)
 
+    def has_news(self) -> bool:
+        return self._position < self._state.changes_seq
+
     def all_tenants(self) -> Sequence[Tenant]:
         return [tenant for _, tenant in sorted(self._state.tenants.items())]
 

@@ -43,7 +43,7 @@ class Store:
         self.database = database
         self._audit_rows_max = registry_settings.audit_rows_max
         self._reader = database.connect_reader()
-        self.feed = SqliteChangeFeed(reader=self._reader, settings=tenant_settings)
+        self.feed = SqliteChangeFeed(reader=self._reader, settings=tenant_settings, bell=database.bell())
         self.connect_path = SqliteConnectPath(
             database=database,
             reader=self._reader,

@@ -120,6 +120,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
             store=store.connect_path, feed=store.feed, edge_devices=edge_devices, announcer=announcer
         ),
         meters=UploadMeters(meters=meters),
+        feed=store.feed,
         clock=clock,
         defaults_enabled=settings.messaging.defaults_enabled,
     )

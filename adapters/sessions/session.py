@@ -41,6 +41,7 @@ class Session:
     remote: str = ""
     defaults: Mapping[str, Any] = field(default_factory=lambda: NO_DEFAULTS)  # the device's own
     end: Callable[[TuhonoError], None] = _nothing_to_end
+    ended: TuhonoError | None = None  # why it was ended from this side
     channels: dict[UploadHead, Channel] = field(default_factory=dict)  # few; the uplink's own
     waiting: asyncio.Task[None] | None = None  # the newest upload that waits for a lookup (uplink)
     waiting_count: int = 0

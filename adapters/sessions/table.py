@@ -148,6 +148,7 @@ class SessionTable:
     def _end(self, sessions: Iterable[Session], reason: TuhonoError) -> None:
         for session in sessions:
             self.remove(session)
+            session.ended = reason
             log.info(
                 "session.ended",
                 extra=fields(

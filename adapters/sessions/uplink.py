@@ -15,6 +15,7 @@ from typing import Any, Final
 from adapters.sessions.channel import Channel, envelope_of, remember
 from adapters.sessions.errors import (
     AddressIncomplete,
+    ChangesMissed,
     ContentTypeMismatch,
     ContentTypeMissing,
     ForeignTenant,
@@ -26,13 +27,15 @@ from adapters.sessions.session import Session
 from kernel.clock import Clock
 from kernel.errors import Refused, TuhonoError, Unavailable
 from kernel.ids import DeviceId, TenantId
+from kernel.log import fields
 from messaging.message import EMPTY_NOTIFICATION, Bundle, MessageKind
 from messaging.ports import Northbound
 from registry.assertion import RegistrationAssertion
-from registry.errors import DeviceDisabled, NotAuthenticated
+from registry.errors import DeviceDisabled, NotAuthenticated, StorageUnavailable
 from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown
 from tenant.model import Tenant
+from tenant.ports import ChangeFeed
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class Uplink:
         tenants: TenantDirectory,
         assertion: RegistrationAssertion,
         meters: UploadMeters,
+        feed: ChangeFeed,
         clock: Clock,
         defaults_enabled: bool = True,
     ) -> None:
@@ -91,6 +95,7 @@ class Uplink:
         self._tenants = tenants
         self._assertion = assertion
         self._meters = meters
+        self._feed = feed
         self._clock = clock
         self._defaults_enabled = defaults_enabled
         self._lookups: set[asyncio.Task[None]] = set()  # WAITING_MAX of each session at most
@@ -104,6 +109,9 @@ class Uplink:
         now on. One that `head.takes` not has them all refused: whoever has such a one submits it on its own.
         Uploads of one session reach the engine in the order of the calls.
         """
+        if self._feed.has_news() and self._has_ended_by_news(session):
+            self._refuse(session, head, payloads, session.ended or ChangesMissed(), done)
+            return
         channel = session.channels.get(head)
         if (
             channel is not None
@@ -132,6 +140,14 @@ class Uplink:
         for task in self._lookups:
             task.cancel()
         await asyncio.gather(*self._lookups, return_exceptions=True)
+
+    def _has_ended_by_news(self, session: Session) -> bool:
+        """Let everybody hear what operators have changed, before the message; whether that was this session's end."""
+        try:
+            self._feed.catch_up()
+        except StorageUnavailable as fault:  # the feed's own follower tries again
+            log.warning("upload.changes-unread", extra=fields(code=fault.code, detail=str(fault)))
+        return session.ended is not None
 
     def _look_into(self, session: Session, head: UploadHead, payloads: list[bytes | None], done: Done) -> None:
         """All there is to be checked; a positive answer is remembered as a channel."""

@@ -16,6 +16,7 @@ from conf.tenant import TenantSettings
 from kernel.ids import TenantId
 from kernel.log import fields
 from registry.errors import StorageUnavailable
+from storage.bell import ChangeBell
 from storage.rows_tenant import ANCHOR_COLUMNS, TENANT_COLUMNS, anchor_of, tenant_of
 from storage.sqlite import unavailable
 from tenant.model import Tenant
@@ -40,11 +41,13 @@ Subscriber = Callable[[Change], None]
 class SqliteChangeFeed:
     """`tenant.ports.ChangeFeed` on SQLite. Belongs to one event loop."""
 
-    def __init__(self, *, reader: sqlite3.Connection, settings: TenantSettings) -> None:
+    def __init__(self, *, reader: sqlite3.Connection, settings: TenantSettings, bell: ChangeBell) -> None:
         """Changes committed before this call are not delivered. Raises StorageUnavailable."""
         self._reader = reader
         self._execute = reader.execute
         self._check_s = settings.change_check_s
+        self._bell = bell
+        self._heard = bell.value
         self._subscribers: list[Subscriber] = []
         self._delivering = False
         try:
@@ -61,7 +64,11 @@ class SqliteChangeFeed:
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
 
+    def has_news(self) -> bool:
+        return self._bell.value != self._heard
+
     def catch_up(self) -> None:
+        self._heard = self._bell.value  # first: what rings from here on is heard anew
         try:
             data_version: int = self._execute(_DATA_VERSION).fetchone()[0]
             if data_version == self._data_version or self._delivering:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from storage.bell import ChangeBell
 from storage.database import Database
 from storage.errors import NameUnstorable
 from storage.sqlite import unavailable
@@ -15,6 +16,7 @@ from storage.sqlite import unavailable
 CONNECTIONS_KEPT_MAX = 4
 CONNECTIONS_MAX = 16
 _WRITES = "tuhono_writes"
+_BELL = "tuhono_bell"
 
 
 def make_engine(database: Database) -> Engine:
@@ -26,6 +28,7 @@ def make_engine(database: Database) -> Engine:
         pool_size=CONNECTIONS_KEPT_MAX,
         max_overflow=CONNECTIONS_MAX - CONNECTIONS_KEPT_MAX,
         pool_timeout=database.settings.busy_timeout_s,
+        execution_options={_BELL: database.bell()},
     )
     event.listen(engine, "begin", _begin)
     return engine
@@ -45,12 +48,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Nobody else writes meanwhile, so what was checked inside still holds at its end.
+    """Nobody else writes meanwhile, so what was checked inside still holds at its end. Processes that serve devices
+    are told.
 
     Raises StorageUnavailable, NameUnstorable; whatever is raised inside undoes everything.
     """
     with _translated(), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
         yield connection
+    bell: ChangeBell = engine.get_execution_options()[_BELL]
+    bell.ring()
 
 
 @contextmanager

@@ -212,6 +212,9 @@ class ToldFeed:
     def catch_up(self) -> None:
         """There is never more than was told."""
 
+    def has_news(self) -> bool:
+        return False
+
     def all_tenants(self) -> Sequence[Tenant]:
         return ()
 

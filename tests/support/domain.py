@@ -141,6 +141,7 @@ def build_world(
         tenants=tenants,
         assertion=assertion,
         meters=UploadMeters(meters=Meters()),
+        feed=store.feed,
         clock=clock,
     )
     tenants.load()

@@ -98,6 +98,9 @@ class SilentFeed:
     def catch_up(self) -> None:
         pass
 
+    def has_news(self) -> bool:
+        return False
+
     def all_tenants(self) -> list[Tenant]:
         return []
 

@@ -94,6 +94,9 @@ class OperatorFeed:
     def catch_up(self) -> None:
         """Nothing was committed elsewhere."""
 
+    def has_news(self) -> bool:
+        return False
+
     def all_tenants(self) -> Sequence[Tenant]:
         return ()
 

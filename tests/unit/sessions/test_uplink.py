@@ -14,6 +14,7 @@ from kernel.errors import TuhonoError
 from kernel.ids import DeviceId
 from messaging.message import EMPTY_NOTIFICATION, MessageKind
 from registry import assertion as assertion_module
+from registry.errors import StorageUnavailable
 from registry.model import Device, DeviceStatus
 from tenant.model import AdapterSettings, ResourceLimits
 from tests.support.domain import ACME, World, build_world
@@ -343,3 +344,33 @@ async def test_an_anonymous_upload_names_tenant_and_device(
     put_device(world, "dev-1")
     session = Session(adapter="hono-coap", tenant_id=None, device_id=None)
     assert await refused_as(world, session, replace(OWN, tenant=tenant, device=device)) == code
+
+
+async def test_what_an_operator_changed_holds_for_the_very_next_message(world: World) -> None:
+    put_device(world, "dev-1", defaults={"room": "cellar"})
+    session = a_session(defaults={"room": "cellar"})
+    world.table.add(session)
+    world.tenants.catch_up()
+    assert await outcome(world, session, OWN) is None
+    put_device(world, "dev-1", defaults={"room": "attic"})
+    assert await outcome(world, session, OWN) is None
+    assert [message.properties["room"] for message in world.northbound.messages] == ["cellar", "attic"]
+
+
+async def test_a_session_that_a_change_has_just_ended_sends_nothing_more(world: World) -> None:
+    put_device(world, "dev-1")
+    session = a_session()
+    world.table.add(session)
+    world.tenants.catch_up()
+    put_device(world, "dev-1", enabled=False)
+    assert await refused_as(world, session, OWN) == "device-disabled"
+    assert world.northbound.messages == [] and len(world.table) == 0
+
+
+async def test_where_changes_cannot_be_read_messages_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise StorageUnavailable("gone")
+
+    monkeypatch.setattr(world.store.feed, "has_news", lambda: True)
+    monkeypatch.setattr(world.store.feed, "catch_up", fail)
+    assert await outcome(world, a_session(), OWN) is None

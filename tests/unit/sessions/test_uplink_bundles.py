@@ -110,6 +110,7 @@ async def test_every_message_is_counted_whatever_it_came_with(world: World) -> N
         tenants=world.tenants,
         assertion=world.assertion,
         meters=UploadMeters(meters=meters),
+        feed=world.store.feed,
         clock=world.clock,
     )
     session = a_session()
