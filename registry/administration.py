@@ -160,6 +160,10 @@ class DeviceAdministration:
         place = None if after is None else DeviceId(after)
         return self._devices.find_all(self._premises.tenant(tenant_id).tenant_id, after=place, limit=limit)
 
+    def count(self, tenant_id: str) -> int:
+        """How many devices the tenant has. Raises TenantUnknown."""
+        return self.search(tenant_id, Query(page_size=1)).total
+
     def groups(
         self, tenant_id: str, *, after: str | None, limit: int, members_max: int
     ) -> Sequence[tuple[str, Sequence[DeviceId]]]:

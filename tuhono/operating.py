@@ -112,7 +112,9 @@ def operator_routes(services: Services) -> Sequence[Route]:
         *DeviceRoutes(administration=services.devices, connections=services.connections, clock=clock).routes(),
         *ConnectionRoutes(connections=services.connections).routes(),
         *CredentialRoutes(administration=services.credentials, clock=clock).routes(),
-        *RegistrationRoutes(devices=services.devices, credentials=services.credentials, clock=clock).routes(),
+        *RegistrationRoutes(
+            tenants=services.tenants, devices=services.devices, credentials=services.credentials, clock=clock
+        ).routes(),
         *BulkRoutes(bulk=services.bulk, devices=services.devices, clock=clock).routes(),
         *TokenRoutes(services.tokens).routes(),
         *OperatorRoutes(services.operators).routes(),

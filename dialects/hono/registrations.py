@@ -17,8 +17,10 @@ from dialects.hono.shapes.device import device_of
 from dialects.hono.shapes.registration import (
     RegistrationBody,
     RegistrationView,
+    TenantRecord,
     registration_in,
     registration_view,
+    tenant_document,
 )
 from dialects.hono.shapes.values import parse_json
 from kernel.clock import Clock
@@ -28,6 +30,7 @@ from kernel.ids import generate_id
 from registry.administration import CredentialAdministration, DeviceAdministration
 from registry.credentials import CredentialUpdate
 from registry.model import Device, DeviceStatus
+from tenant.administration import TenantAdministration
 from tenant.audit import Deed
 
 NDJSON = "application/x-ndjson"
@@ -85,7 +88,15 @@ class ImportOutcome(msgspec.Struct, kw_only=True):
 class RegistrationRoutes:
     """Registers devices with their credentials, one or many; reads them all."""
 
-    def __init__(self, *, devices: DeviceAdministration, credentials: CredentialAdministration, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        tenants: TenantAdministration,
+        devices: DeviceAdministration,
+        credentials: CredentialAdministration,
+        clock: Clock,
+    ) -> None:
+        self._tenants = tenants
         self._devices = devices
         self._credentials = credentials
         self._clock = clock
@@ -123,6 +134,16 @@ class RegistrationRoutes:
                 },
             ),
             Route(
+                method="GET",
+                path="/tuhono/v1/export/{tenantId}/tenant",
+                handler=self.export_tenant,
+                need=Need.READ,
+                tag=_TAG,
+                summary="Read a tenant whole, with the certificates of its trust anchors",
+                tenant_in="tenantId",
+                answers={200: Answer(says="The tenant.", type=TenantRecord)},
+            ),
+            Route(
                 method="POST",
                 path="/tuhono/v1/import/{tenantId}",
                 handler=self.import_,
@@ -156,6 +177,10 @@ class RegistrationRoutes:
         lines = [msgspec.json.encode(view) for view in self._views(devices, with_secrets=with_secrets)]
         headers = {NEXT: devices[-1].device_id} if len(devices) == limit else {}
         return Reply(body=b"".join(line + b"\n" for line in lines), headers=headers, content_type=NDJSON)
+
+    def export_tenant(self, exchange: Exchange) -> Reply:
+        tenant = self._tenants.get(exchange.path["tenantId"])
+        return Reply(body={"id": tenant.tenant_id, "tenant": tenant_document(tenant)})
 
     def import_(self, exchange: Exchange) -> Reply:
         tenant_id, deed = exchange.path["tenantId"], deed_of(exchange, self._clock)

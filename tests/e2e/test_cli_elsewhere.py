@@ -1,5 +1,7 @@
 """The command line on a gateway elsewhere: the same commands, the same words, through the management API."""
 
+import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,46 @@ def test_a_gateway_that_is_not_there_or_not_named_rightly_is_told(far: Far, tmp_
     assert nobody.fault["error"] == "not-logged-in"
     both = tuhono("tenant", "list", "--url", far.url, "--key", "tuh_x", data_dir=tmp_path)
     assert both.status == 2 and "choose one" in both.err
+
+
+def fill(data: Path) -> None:
+    done(tuhono("tenant", "create", "moved", "--alias", "mv", data_dir=data))
+    ca = make_ca("CN=Mover").write(data, "mover").certificate
+    done(tuhono("tenant", "trust", "moved", ca, "--auto-provision", data_dir=data))
+    for number in range(3):
+        done(tuhono("device", "create", "moved", f"d{number}", data_dir=data))
+
+
+def test_a_tenant_moves_from_here_to_there_and_back(far: Far, tmp_path: Path) -> None:
+    here, file, back = tmp_path / "here", tmp_path / "moved.ndjson", tmp_path / "back.ndjson"
+    here.mkdir()
+    fill(here)
+    assert "with 3 devices" in done(tuhono("tenant", "export", "moved", file, "--secrets", data_dir=here)).out
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    moved = done(far("tenant", "import", file, "--json")).json
+    assert (moved["tenant-created"], moved["created"], moved["failed"]) == (True, 3, 0)
+    done(far("tenant", "export", "moved", back, "--secrets"))
+    assert without_status(back) == without_status(file)
+    again = far("tenant", "import", file)
+    assert again.status == 1 and "3 failed" in again.out and "device-exists" in again.out
+    done(far("tenant", "import", file, "--existing", "skip"))
+    copied = far("tenant", "import", file, "--as", "copy", "--json")  # the CA and alias are taken by the original
+    assert copied.fault["error"] == "alias-taken"
+
+
+def without_status(file: Path) -> list[Any]:
+    first, *devices = [json.loads(line) for line in file.read_text().splitlines()]
+    assert "cert" in first["tenant"]["trusted-ca"][0]
+    for document in devices:
+        del document["device"]["status"]
+    return [first, *devices]
+
+
+def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "file"
+    for content in ("", "no json\n", '{"id": 5, "tenant": {}}\n', "[]\n"):
+        file.write_text(content)
+        assert tuhono("tenant", "import", file, "--json", data_dir=data).fault["error"] == "file-unusable"
+    file.write_text('{"id": "t", "tenant": {}}\n{"id": "a"}\nno json\n{"id": "b"}\n')
+    said = tuhono("tenant", "import", file, data_dir=data)
+    assert said.status == 1 and "2 created" in said.out and "line 3: " in said.out

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tenant.audit import Deed
     from tenant.ports import TenantRepository
     from tuhono.cli.elsewhere import Elsewhere
+    from tuhono.cli.here import LocalApi
+    from tuhono.remote.api import RemoteApi
 
 ConfigFile = Annotated[
     Path | None,
@@ -43,10 +45,17 @@ class Counter:
     """Where tenants and devices are administered: on the databases here, or at a gateway elsewhere."""
 
     def __init__(
-        self, *, settings: Settings, clock: Clock, tenants: TenantRepository, devices: DeviceRepository
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        tenants: TenantRepository,
+        devices: DeviceRepository,
+        api: RemoteApi | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self._api = api
         self._tenants = tenants
         self._devices = devices
 
@@ -80,15 +89,29 @@ class Counter:
             tenant_ids=IdRule(self.settings.tenant.id_pattern),
         )
 
+    @cached_property
+    def api(self) -> RemoteApi | LocalApi:
+        """The operations of the management API."""
+        from dialects.hono.registrations import RegistrationRoutes
+        from dialects.hono.tenants import TenantRoutes
+        from tenant.operators import LocalCaller
+        from tuhono.cli.here import LocalApi
+
+        if self._api is not None:
+            return self._api
+        routes = [
+            *TenantRoutes(administration=self.tenants, clock=self.clock).routes(),
+            *RegistrationRoutes(
+                tenants=self.tenants, devices=self.devices, credentials=self.credentials, clock=self.clock
+            ).routes(),
+        ]
+        return LocalApi(routes, caller=LocalCaller(name=_local_actor()))
+
     def deed(self) -> Deed:
         """Whose wish a change is: that of whoever is at this machine."""
         from tenant.audit import Deed
 
-        try:
-            user = getpass.getuser()
-        except (OSError, KeyError):  # as in a container, under a number nobody has a name for
-            user = str(os.getuid())
-        return Deed(actor=f"local:{user}", moment=self.clock.now())
+        return Deed(actor=_local_actor(), moment=self.clock.now())
 
 
 class Desk(Counter):
@@ -97,6 +120,13 @@ class Desk(Counter):
     def __init__(self, *, settings: Settings, store: Store, clock: Clock) -> None:
         super().__init__(settings=settings, clock=clock, tenants=store.tenants, devices=store.devices)
         self.store = store
+
+
+def _local_actor() -> str:
+    try:
+        return f"local:{getpass.getuser()}"
+    except (OSError, KeyError):  # as in a container, under a number nobody has a name for
+        return f"local:{os.getuid()}"
 
 
 def settings_of(config: Path | None, data_dir: Path | None) -> Settings:
@@ -170,4 +200,4 @@ def _at_a_gateway(elsewhere: Elsewhere) -> Counter:
         tenant=TenantSettings(id_pattern=ANY_ID),
         registry=RegistrySettings(device_id_pattern=ANY_ID),
     )
-    return Counter(settings=rules, clock=clock, tenants=RemoteTenants(api), devices=RemoteDevices(api))
+    return Counter(settings=rules, clock=clock, tenants=RemoteTenants(api), devices=RemoteDevices(api), api=api)

@@ -1,6 +1,6 @@
 """Why a command cannot be carried out, where no room below has a word for it."""
 
-from kernel.errors import Conflict, Malformed, NotFound, Unauthenticated, Unavailable
+from kernel.errors import Conflict, Malformed, NotFound, Refused, Unauthenticated, Unavailable
 
 
 class DataDirectoryMissing(NotFound):
@@ -85,3 +85,9 @@ class NotLoggedIn(Unauthenticated):
     """A gateway elsewhere was named, and nothing that proves an operator there."""
 
     code = "not-logged-in"
+
+
+class NotAllImported(Refused):
+    """Some lines of a file could not be imported; the others were."""
+
+    code = "not-all-imported"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuhono.cli import transfer
 from tuhono.cli.context import AsJson, ConfigFile, DataDir, counter
 from tuhono.cli.elsewhere import anywhere
 from tuhono.cli.output import print_facts, print_json, print_table, say
@@ -265,3 +266,7 @@ def _as_json(tenant: Tenant) -> dict[str, Any]:
     from tuhono.cli.documents import tenant_json
 
     return tenant_json(tenant)
+
+
+app.command("export")(anywhere(transfer.export))
+app.command("import")(anywhere(transfer.import_))

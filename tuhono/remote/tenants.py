@@ -1,13 +1,9 @@
 """`tenant.ports.TenantRepository` over the management API; the gateway knows by the credentials whose wish it is."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-import msgspec
-
-from dialects.hono.shapes.tenant import TenantBody, tenant_shown
-from dialects.hono.shapes.values import base64_text
+from dialects.hono.shapes.registration import tenant_document
 from kernel.errors import NotFound
 from kernel.ids import TenantId
 from tenant.audit import Deed
@@ -25,7 +21,7 @@ class RemoteTenants:
         self._page_behind: dict[TenantId | None, int] = {}
 
     def create(self, tenant: Tenant, deed: Deed) -> None:
-        self._api.send("POST", _path(tenant.tenant_id), document=_document(tenant))
+        self._api.send("POST", _path(tenant.tenant_id), document=tenant_document(tenant))
 
     def find(self, tenant_id: TenantId) -> Tenant | None:
         try:
@@ -51,7 +47,7 @@ class RemoteTenants:
         return Page(total=answer.json["total"], found=found)
 
     def replace(self, tenant: Tenant, deed: Deed, *, expected_version: str | None) -> None:
-        self._api.send("PUT", _path(tenant.tenant_id), document=_document(tenant), if_match=expected_version)
+        self._api.send("PUT", _path(tenant.tenant_id), document=tenant_document(tenant), if_match=expected_version)
 
     def delete(self, tenant_id: TenantId, deed: Deed, *, expected_version: str | None) -> None:
         self._api.send("DELETE", _path(tenant_id), if_match=expected_version)
@@ -59,13 +55,3 @@ class RemoteTenants:
 
 def _path(tenant_id: str) -> str:
     return f"/v1/tenants/{quote(tenant_id, safe='')}"
-
-
-def _document(tenant: Tenant) -> Mapping[str, Any]:
-    """As a body: with the certificates of anchors that have one here; the gateway keeps those it has."""
-    body: TenantBody = tenant_shown(tenant)
-    document: dict[str, Any] = msgspec.to_builtins(body)
-    for entry, anchor in zip(document.get("trusted-ca", ()), tenant.trust_anchors, strict=True):
-        if anchor.authority.certificate_der is not None:
-            entry["cert"] = base64_text(anchor.authority.certificate_der)
-    return document

@@ -14,10 +14,12 @@ from dialects.hono.errors import BodyInvalid
 from dialects.hono.shapes.credential_updates import updates_in
 from dialects.hono.shapes.credentials import CredentialsBody, CredentialView, credential_view
 from dialects.hono.shapes.device import DeviceBody, DeviceView, device_view
-from dialects.hono.shapes.values import shaped
+from dialects.hono.shapes.tenant import TenantBody, tenant_shown
+from dialects.hono.shapes.values import Json, base64_text, shaped
 from kernel.ids import ID_MAX_CHARS
 from registry.credentials import CredentialUpdate
 from registry.model import X509_CERT, Credential, Device
+from tenant.model import Tenant
 
 
 class RegistrationBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -28,6 +30,13 @@ class RegistrationBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     ) = UNSET
     device: DeviceBody = msgspec.field(default_factory=DeviceBody)
     credentials: CredentialsBody = msgspec.field(default_factory=list)
+
+
+class TenantRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A tenant on record, whole: the first line of a file that holds one."""
+
+    id: str
+    tenant: TenantBody
 
 
 class RegistrationView(msgspec.Struct, kw_only=True):
@@ -53,6 +62,15 @@ def registration_view(device: Device, credentials: Sequence[Credential]) -> Regi
         device=device_view(device),
         credentials=[credential_view(credential) for credential in credentials],
     )
+
+
+def tenant_document(tenant: Tenant) -> Json:
+    """A tenant as a body, with the certificates of its anchors, which a read never shows."""
+    document: Json = msgspec.to_builtins(tenant_shown(tenant))
+    for entry, anchor in zip(document.get("trusted-ca", ()), tenant.trust_anchors, strict=True):
+        if anchor.authority.certificate_der is not None:
+            entry["cert"] = base64_text(anchor.authority.certificate_der)
+    return document
 
 
 def _self_contained(update: CredentialUpdate) -> CredentialUpdate:
