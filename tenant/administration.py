@@ -206,7 +206,13 @@ def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
     for place, other in enumerate(listed):
         same_key = is_same_ca(other.authority, anchor.authority)
         if other.anchor_id == anchor.anchor_id and same_key:
-            listed[place] = replace(anchor, revocation=other.revocation, device_template=other.device_template)
+            is_kept = other.authority.certificate_der is not None  # with a validity that may have been shortened
+            listed[place] = replace(
+                anchor,
+                authority=other.authority if is_kept else anchor.authority,
+                revocation=other.revocation,
+                device_template=other.device_template,
+            )
             return replace(tenant, trust_anchors=tuple(listed))
         if same_key:
             raise AnchorExists(
@@ -222,7 +228,7 @@ def _with_anchor(tenant: Tenant, anchor: TrustAnchor) -> Tenant:
 def is_same_ca(one: Authority, other: Authority) -> bool:
     """Whether it is one CA: one certificate or, where one of them came without, one name and key."""
     if one.certificate_der is not None and other.certificate_der is not None:
-        return one == other
+        return one.certificate_der == other.certificate_der
     return (one.subject_dn, one.public_key_der) == (other.subject_dn, other.public_key_der)
 
 

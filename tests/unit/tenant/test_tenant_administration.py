@@ -256,6 +256,19 @@ def test_a_ca_that_is_trusted_again_keeps_what_the_command_line_cannot_say(offic
     assert (listed.may_auto_provision, listed.device_template) == (True, template)
 
 
+def test_a_ca_that_is_trusted_again_keeps_its_validity_and_gets_its_certificate(office: TenantAdministration) -> None:
+    by_key = anchor(anchor_id="ca", with_certificate=False)
+    shorter = replace(by_key, authority=replace(by_key.authority, not_after=NOW))
+    office.create(tenant(shorter), DEED)
+    office.trust("acme", CA.der, "ca", AnchorChoices(), DEED)
+    [listed] = office.get("acme").trust_anchors
+    assert listed.authority == authority_of(CA.der)
+    office.replace(tenant(shorter), DEED)
+    office.trust("acme", CA.der, "ca", AnchorChoices(may_auto_provision=True), DEED)
+    [listed] = office.get("acme").trust_anchors
+    assert (listed.authority.not_after, listed.authority.certificate_der) == (NOW, CA.der)
+
+
 def test_a_ca_is_trusted_once_and_distrusted_by_id_or_fingerprint(office: TenantAdministration) -> None:
     office.create(tenant(), DEED)
     office.trust("acme", CA.der, "ca", AnchorChoices(), DEED)
