@@ -1,5 +1,7 @@
 """Distinguished names: one spelling each, and never any error but the room's own."""
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +27,23 @@ def escaped(value: str) -> str:
 
 def hex_pairs(value: str) -> str:
     return "".join(f"\\{octet:02x}" for octet in value.encode())
+
+
+def hashed(value: str) -> str:
+    octets = value.encode()[:100]
+    return f"#0c{len(octets):02X}{octets.hex()}"
+
+
+spelt_types = st.sampled_from(
+    [*ALIASES, *(alias.lower() for alias in ALIASES), "OID.2.5.4.5", "oid.1.2", "2.999.5", "E"]
+)
+pieces = st.tuples(
+    spelt_types,
+    st.sampled_from(["=", " = "]),
+    st.sampled_from([quoted, escaped, hex_pairs, hashed, str]),  # str: as it is, special characters bare
+    values,
+    st.sampled_from([",", ";", "+", " , ", "", "\0"]),
+)
 
 
 @given(st.lists(values, min_size=1, max_size=4))
@@ -57,6 +76,32 @@ def test_any_text_is_a_name_or_is_refused_as_one(text: str) -> None:
         return
     assert normalise(spelled) == spelled
     assert read_name(encode_name(text)) == read_name(encode_name(spelled))
+
+
+@given(st.lists(pieces, max_size=5))
+def test_a_name_made_of_any_pieces_is_read_or_refused(
+    made: list[tuple[str, str, Callable[[str], str], str, str]],
+) -> None:
+    text = "".join(type_ + equals + write(value) + separator for type_, equals, write, value, separator in made)
+    try:
+        name = parse_name(text)
+    except NameInvalid:
+        return
+    spelled = str(name)
+    assert normalise(spelled) == spelled
+    assert format_name(name.encode()) == normalise(format_name(name.encode()))
+    for oid in ALIASES.values():
+        assert name.first(oid) is None or isinstance(name.first(oid), str)
+        list(name.all(oid))
+
+
+@given(st.text("0123456789.", min_size=1, max_size=40) | st.integers(0, 10**400).map(lambda arc: f"2.{arc}"))
+def test_any_object_identifier_is_a_type_or_is_refused(oid: str) -> None:
+    try:
+        spelled = normalise(f"{oid}=#0c0161")
+    except NameInvalid:
+        return
+    assert normalise(spelled) == spelled
 
 
 @given(st.binary(max_size=80))
