@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.certificates import make_ca
+from kernel.ids import DeviceId, TenantId
+from registry.credentials import verify
+from registry.model import Credential
+from tests.support.certificates import NOON, make_ca
 from tests.support.command_line import Said, tuhono
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.management import new_key_of
+from tests.support.stores import credentials_of
 
 
 class Far:
@@ -22,9 +26,9 @@ class Far:
         self.url = f"https://localhost:{gateway.ports['management']}"
         self.key = new_key_of(gateway)
 
-    def __call__(self, *words: object, key: str | None = None) -> Said:
+    def __call__(self, *words: object, key: str | None = None, given: str | None = None) -> Said:
         place = {"TUHONO_URL": self.url, "TUHONO_KEY": key or self.key, "TUHONO_CA": str(self.gateway.server_ca)}
-        return tuhono(*words, environment=place)
+        return tuhono(*words, environment=place, given=given)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,41 @@ def test_devices_are_listed_shown_switched_and_deleted(far: Far) -> None:
     done(far("device", "delete", "fleet", "a", "--yes"))
     assert far("device", "show", "fleet", "a", "--json").fault["error"] == "device-unknown"
     assert [line["id"] for line in done(far("device", "list", "fleet", "--json")).lines] == ["b"]
+
+
+def test_credentials_are_set_and_replaced_and_what_is_secret_stays(far: Far, tmp_path: Path) -> None:
+    done(far("tenant", "create", "secretive"))
+    done(far("device", "create", "secretive", "a"))
+
+    def on_record() -> dict[str, Credential]:
+        held = credentials_of(far.gateway.store, TenantId("secretive"), DeviceId("a"))
+        return {credential.type: credential for credential in held}
+
+    for word in ("first", "second"):
+        said = far("device", "password", "secretive", "a", "user", given=f"{word}\n")
+        assert done(said).out == "device a logs in as user@secretive\n"
+    assert verify(on_record()["hashed-password"], b"second", NOON)
+    assert not verify(on_record()["hashed-password"], b"first", NOON)
+    file = tmp_path / "credentials.json"
+    shown = json.loads(done(far("device", "credentials", "secretive", "a", "--json")).out)
+    psk = {"type": "psk", "auth-id": "identity", "secrets": [{"key": "c2VjcmV0"}]}
+    other = {"type": "type-0", "auth-id": "any", "secrets": [{"field-0": "x"}]}
+    file.write_text(json.dumps([*shown, psk, other]))
+    done(far("device", "credentials", "secretive", "a", "--from", file))
+    before = on_record()
+    assert before["psk"].secrets[0].material == {"key": "c2VjcmV0"}
+    file.write_text(done(far("device", "credentials", "secretive", "a", "--json")).out)
+    done(far("device", "credentials", "secretive", "a", "--from", file))
+    assert on_record() == before
+
+
+def test_what_is_typed_goes_before_the_environment(far: Far, tmp_path: Path) -> None:
+    done(far("tenant", "create", "typed"))
+    known = {"TUHONO_URL": far.url, "TUHONO_KEY": far.key, "TUHONO_CA": str(far.gateway.server_ca)}
+    assert tuhono("tenant", "show", "typed", environment=known, data_dir=tmp_path / "none").status == 1
+    here = {"TUHONO_DATA_DIR": str(tmp_path / "none")}
+    assert tuhono("tenant", "show", "typed", environment=known | here).status == 0
+    assert tuhono("tenant", "list", "--json", environment={"TUHONO_KEY": "tuh_x", **here}).status == 1
 
 
 def test_what_an_operator_may_not_do_is_refused_by_the_gateway(far: Far) -> None:

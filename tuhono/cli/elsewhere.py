@@ -56,16 +56,29 @@ chosen: ContextVar[Elsewhere | None] = ContextVar("chosen", default=None)  # of 
 
 
 def anywhere(command: Command) -> Command:
-    """The command with --url, --key and --url-ca, which exclude --data-dir."""
+    """The command with --url, --key and --url-ca, which exclude --data-dir.
+
+    What stands on the command line goes before the environment, where a container always names its data directory.
+    """
 
     @wraps(command)
     def run(
-        *words: Any, url: str | None = None, key: str | None = None, url_ca: Path | None = None, **rest: Any
+        context: typer.Context,
+        *words: Any,
+        url: str | None = None,
+        key: str | None = None,
+        url_ca: Path | None = None,
+        **rest: Any,
     ) -> Any:
-        if url is None and (key is not None or url_ca is not None):
+        typed = {name for name in context.params if _is_typed(context, name)}
+        if url is None and typed & {"key", "url_ca"}:
             raise typer.BadParameter("--key and --url-ca go with --url")
-        if url is not None and rest.get("data_dir") is not None:
+        if {"url", "data_dir"} <= typed:
             raise typer.BadParameter("--url is a gateway elsewhere, --data-dir the databases here: choose one")
+        if "data_dir" in typed:
+            url = None
+        elif url is not None:
+            rest["data_dir"] = None
         token = chosen.set(None if url is None else Elsewhere(url=url, key=key, ca_file=url_ca))
         try:
             return command(*words, **rest)
@@ -77,6 +90,12 @@ def anywhere(command: Command) -> Command:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in (("url", Url), ("key", Key), ("url_ca", Ca))
     ]
-    run.__signature__ = taken.replace(parameters=[*taken.parameters.values(), *added])  # type: ignore[attr-defined]
+    asked = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    run.__signature__ = taken.replace(parameters=[asked, *taken.parameters.values(), *added])  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in run.__signature__.parameters.items()}  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -5,7 +5,7 @@ stays there by the ids of its secrets.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,14 +16,15 @@ from dialects.hono.shapes.credentials import credential_view
 from dialects.hono.shapes.device import device_view
 from kernel.errors import NotFound
 from kernel.ids import DeviceId, TenantId
-from registry.credentials import PSK
+from registry.credentials import HASHED_PASSWORD, PSK
 from registry.model import Credential, CredentialSet, Device
 from tenant.audit import Deed
 from tenant.search import PAGE_SIZE_MAX, Page, Query
 from tuhono.remote.api import RemoteApi, search_of
 from tuhono.remote.wire import credential_in, device_in
 
-_ON_RECORD = "on record at the gateway"  # stands for a key that is kept there
+_ON_RECORD = "on record at the gateway"  # stands for a password or key that is kept there
+_HIDDEN = {PSK: "key", HASHED_PASSWORD: "pwd-hash"}
 
 
 class RemoteDevices:
@@ -74,7 +75,7 @@ class RemoteDevices:
         document = {
             "id": device.device_id,
             "device": _document(device),
-            "credentials": [_credential(credential) for credential in credentials],
+            "credentials": [_credential(credential, ()) for credential in credentials],
         }
         self._api.send("POST", f"/tuhono/v1/registrations/{quote(device.tenant_id, safe='')}", document=document)
 
@@ -118,9 +119,10 @@ class RemoteDevices:
     ) -> str:
         path = _path("credentials", tenant_id, device_id)
         answer = self._api.send("GET", path)
-        held = tuple(_with_keys(credential_in(document, tenant_id, device_id)) for document in answer.json)
+        held = tuple(_with_material(credential_in(document, tenant_id, device_id)) for document in answer.json)
         changed = change(CredentialSet(version=answer.etag, credentials=held))
-        documents = [_credential(credential) for credential in changed]
+        known = {(one.type, one.auth_id, secret.secret_id) for one in held for secret in one.secrets}
+        documents = [_credential(credential, known) for credential in changed]
         return self._api.send("PUT", path, document=documents, if_match=expected_version or answer.etag).etag
 
     def _bulk(self, tenant_id: TenantId, action: str, device_ids: Sequence[DeviceId]) -> Sequence[DeviceId]:
@@ -142,17 +144,21 @@ def _document(device: Device) -> Mapping[str, Any]:
     return document
 
 
-def _credential(credential: Credential) -> Mapping[str, Any]:
+def _credential(credential: Credential, known: Container[tuple[str, str, str]]) -> Mapping[str, Any]:
+    """`known`: type, auth-id and id of the secrets on record; what is new gets its id there."""
     document: dict[str, Any] = msgspec.to_builtins(credential_view(credential))
     for secret in document["secrets"]:
-        if secret.get("key") == _ON_RECORD:
-            del secret["key"]
+        if (credential.type, credential.auth_id, secret["id"]) not in known:
+            del secret["id"]
+        for name in [name for name, member in secret.items() if member == _ON_RECORD]:
+            del secret[name]
     return document
 
 
-def _with_keys(credential: Credential) -> Credential:
-    """Pre-shared keys are not shown; something must stand for them."""
-    if credential.type != PSK:
+def _with_material(credential: Credential) -> Credential:
+    """Passwords and pre-shared keys are not shown; something must stand for them."""
+    name = _HIDDEN.get(credential.type)
+    if name is None:
         return credential
-    secrets = tuple(replace(secret, material={"key": _ON_RECORD}) for secret in credential.secrets)
+    secrets = tuple(replace(secret, material={name: _ON_RECORD}) for secret in credential.secrets)
     return replace(credential, secrets=secrets)
