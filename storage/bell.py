@@ -26,14 +26,8 @@ class ChangeBell:
             self._memory = mmap.mmap(descriptor, _BYTES)
         finally:
             os.close(descriptor)
-        self._value: Any = memoryview(self._memory).cast("Q")
-
-    @property
-    def value(self) -> int:
-        """Another one after each `ring`, in whatever process."""
-        value: int = self._value[0]
-        return value
+        self.values: Any = memoryview(self._memory).cast("Q")  # its one item is another after each `ring`, of whomever
 
     def ring(self) -> None:
         """Tell everybody that something was committed. Random, so that two who ring at once change it all the same."""
-        self._value[0] = int.from_bytes(os.urandom(_BYTES))
+        self.values[0] = int.from_bytes(os.urandom(_BYTES))

@@ -46,8 +46,8 @@ class SqliteChangeFeed:
         self._reader = reader
         self._execute = reader.execute
         self._check_s = settings.change_check_s
-        self._bell = bell
-        self._heard = bell.value
+        self._bell_values = bell.values
+        self._heard: int = bell.values[0]
         self._subscribers: list[Subscriber] = []
         self._delivering = False
         try:
@@ -65,10 +65,10 @@ class SqliteChangeFeed:
         self._subscribers.append(subscriber)
 
     def has_news(self) -> bool:
-        return self._bell.value != self._heard
+        return self._bell_values[0] != self._heard  # type: ignore[no-any-return]
 
     def catch_up(self) -> None:
-        self._heard = self._bell.value  # first: what rings from here on is heard anew
+        self._heard = self._bell_values[0]  # first: what rings from here on is heard anew
         try:
             data_version: int = self._execute(_DATA_VERSION).fetchone()[0]
             if data_version == self._data_version or self._delivering:
