@@ -25,6 +25,7 @@ def test_the_examples_of_a_page_go_as_it_shows(page: Path, tmp_path: Path) -> No
         environment = clean_environment(
             {
                 "TUHONO_URL": f"https://localhost:{operator.port}",
+                "TUHONO_HTTP": f"https://localhost:{gateway.ports['https']}",
                 "TUHONO_KEY": operator.authorization.removeprefix("Bearer "),
                 "TUHONO_CA": str(gateway.server_ca),
                 "CURL_CA_BUNDLE": str(gateway.server_ca),
