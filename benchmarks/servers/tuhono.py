@@ -22,11 +22,13 @@ from benchmarks.servers.process import ServerProcess, accepts, free_port
 from benchmarks.servers.server import Site
 from kernel.clock import SystemClock
 from messaging.drivers.embedded_reader import EmbeddedLog
+from messaging.message import MessageKind
 from tuhono.domain import LOG_FILE
 
 TENANT = "benchmark"
 _PROGRAM = Path(sys.executable).with_name("tuhono")
 _COMMAND_MAX_S = 30
+READ_MAX = 10_000  # messages of the log looked at together
 _SAMPLE = r"^{name}\{{([^}}]*)\}} (\S+)$"
 
 _CONFIGURATION = """
@@ -65,6 +67,7 @@ class TuhonoServer:
         self._process = process
         self._management_port = management_port
         self._log = log
+        self._read_to = self._kept = 0  # in the log
 
     def counted(self) -> dict[str, int]:
         """Connections from its metrics; messages from the durable log itself."""
@@ -73,8 +76,15 @@ class TuhonoServer:
             metrics = answer.read().decode()
         return {
             "connections": _sum_of(metrics, "hono_connections_attempts_total", 'outcome="succeeded"'),
-            "kept": self._log.last_position(),
+            "kept": self._count_kept(),
         }
+
+    def _count_kept(self) -> int:
+        """What devices said; that they were registered is told beside it, a little later."""
+        while page := self._log.read(after=self._read_to, limit=READ_MAX):
+            self._read_to = page[-1].position
+            self._kept += sum(kept.message.kind is not MessageKind.NOTIFICATION for kept in page)
+        return self._kept
 
     def stop(self) -> None:
         self._log.close()
