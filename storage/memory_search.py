@@ -244,5 +244,5 @@ def _rank(document: Document, known: Any, pointer: Pointer) -> tuple[int, Any]:
     if _is_number(value):
         return 1, _number(value)
     if isinstance(value, str):
-        return 2, value
+        return 2, value.replace("\0", "\ufdd0")  # no database can sort by U+0000
     return 4, 0

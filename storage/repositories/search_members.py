@@ -162,7 +162,9 @@ def _held(place: Place, value: Value) -> Condition:
     if isinstance(value, bool):
         return has_flag(*place.clauses(as_json, as_json))
     if isinstance(value, int | float):
-        return has_number(*place.clauses(literal(value), as_json))
+        other = float(value) if isinstance(value, int) else int(value)
+        spelled = literal(json.dumps(other if other == value else value))
+        return has_number(*place.clauses(literal(value), as_json, spelled))
     if is_pattern(value):
         return has_match(*place.clauses(literal(glob_of(value)), literal(like_of(value))))
     return has_text(*place.clauses(literal(value), as_json))

@@ -93,8 +93,12 @@ class _Said:
         """PostgreSQL's value in the place that the arguments begin with, followed by so many needles."""
         value = f"({self[0]})"
         for step in self._clauses[2 + needles :]:
-            kind = "integer" if isinstance(step.type, Integer) else "text"
-            value = f"({value} -> CAST({self._say(step)} AS {kind}))"
+            if isinstance(step.type, Integer):  # asked of a single value, -> would give that value
+                value = (
+                    f"(CASE jsonb_typeof({value}) WHEN 'array' THEN {value} -> CAST({self._say(step)} AS integer) END)"
+                )
+            else:
+                value = f"({value} -> CAST({self._say(step)} AS text))"
         return value
 
 
@@ -114,25 +118,23 @@ class document(_Sql):
     type = Text()
 
     def sqlite(self, said: _Said) -> str:
-        return rf"CASE WHEN instr({said[0]}, '\u0000') > 0 THEN {_without_nul(said[0])} ELSE {said[0]} END"
+        return said[0]
 
     def postgresql(self, said: _Said) -> str:
-        safe = rf"CASE WHEN strpos({said[0]}, '\u0000') > 0 THEN {_without_nul(said[0])} ELSE {said[0]} END"
-        return f"CAST({safe} AS jsonb)"
+        return f"CAST({_without_nul(said[0], find='strpos')} AS jsonb)"
 
 
 class respelled_document(document):
     """(column): the same for a place whose names hold \\ or ": most documents can be taken as they are."""
 
     def sqlite(self, said: _Said) -> str:
-        return _without_nul(said[0], quotes=True)
+        return rf"replace(replace({said[0]}, '\\', '\u005c'), '\"', '\u0022')"
 
 
-def _without_nul(text: str, *, quotes: bool = False) -> str:
-    text = rf"replace({text}, '\\', '\u005c')"  # so that a backslash left over does escape what follows it
-    if quotes:
-        text = rf"replace({text}, '\"', '\u0022')"
-    return rf"replace({text}, '\u0000', '\ufdd0')"
+def _without_nul(text: str, *, find: str = "instr") -> str:
+    """The JSON, and in it no U+0000. First every \\\\ goes, so that a backslash left over escapes what follows it."""
+    replaced = rf"replace(replace({text}, '\\', '\u005c'), '\u0000', '\ufdd0')"
+    return rf"CASE WHEN {find}({text}, '\u0000') > 0 THEN {replaced} ELSE {text} END"
 
 
 class mentions(_Sql):
@@ -163,16 +165,19 @@ class _Holds(_Sql):
     """(*place, needle, the needle as JSON): whether that is there, or an array that has it."""
 
     type = Boolean()
-    kinds: str  # of a value that may be what is looked for, as SQLite calls them
-    condition: str  # that such a value meets
+    kinds: Sequence[str]  # of a value that may be what is looked for, as SQLite calls them
+    condition = "{} = {}"  # that such a value meets
+    is_text = False
 
     def sqlite(self, said: _Said) -> str:
-        place, kinds = f"{said[0]}, {said[1]}", self.kinds.format(said[2])
-        here = self.condition.format(f"json_extract({place})", said[2])
+        safe = _without_nul(said[0]) if self.is_text else said[0]
+        kinds = [kind.format(said[2]) for kind in self.kinds]
+        here = self.condition.format(f"json_extract({safe}, {said[1]})", said[2])
         entry = self.condition.format("held.value", said[2])
         return (
-            f"CASE WHEN json_type({place}) IN ({kinds}) THEN {here} WHEN json_type({place}) = 'array' THEN"
-            f" EXISTS (SELECT 1 FROM json_each({place}) AS held WHERE held.type IN ({kinds}) AND {entry}) ELSE 0 END"
+            f"CASE json_type({said[0]}, {said[1]}) {' '.join(f'WHEN {kind} THEN {here}' for kind in kinds)}"
+            f" WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each({safe}, {said[1]}) AS held"
+            f" WHERE held.type IN ({', '.join(kinds)}) AND {entry}) ELSE 0 END"
         )
 
     def postgresql(self, said: _Said) -> str:
@@ -182,21 +187,28 @@ class _Holds(_Sql):
 class has_flag(_Holds):
     """The needle is SQLite's word for a truth value."""
 
-    kinds, condition = "{}", "1"
+    kinds, condition = ("{}",), "1"
 
 
 class has_number(_Holds):
-    kinds, condition = "'integer', 'real'", "{} = {}"
+    """The number as JSON comes twice, as PostgreSQL counts in decimals: as a whole number and with an exponent."""
+
+    kinds = ("'integer'", "'real'")
+
+    def postgresql(self, said: _Said) -> str:
+        value = said.reached(3)
+        either = f"{value} @> CAST({said[3]} AS jsonb) OR {value} @> CAST({said[4]} AS jsonb)"
+        return f"coalesce({either}, false)"
 
 
 class has_text(_Holds):
-    kinds, condition = "'text'", "{} = {}"
+    kinds, is_text = ("'text'",), True
 
 
 class has_match(_Holds):
     """The needles are the patterns for GLOB and for LIKE."""
 
-    kinds, condition = "'text'", "{} GLOB {}"
+    kinds, condition, is_text = ("'text'",), "{} GLOB {}", True
 
     def postgresql(self, said: _Said) -> str:
         value, like = said.reached(2), rf"LIKE {said[3]} ESCAPE '\'"
@@ -216,10 +228,10 @@ class sort_rank(_Sql):
     type = Integer()
 
     def sqlite(self, said: _Said) -> str:
-        place = f"{said[0]}, {said[1]}"
+        text = f"json_extract({_without_nul(said[0])}, {said[1]})"
         return (
-            f"CASE json_type({place}) WHEN 'false' THEN x'00' WHEN 'true' THEN x'01' WHEN 'object' THEN x'02'"
-            f" WHEN 'array' THEN x'02' ELSE json_extract({place}) END"
+            f"CASE json_type({said[0]}, {said[1]}) WHEN 'text' THEN {text} WHEN 'false' THEN x'00' WHEN 'true' THEN"
+            f" x'01' WHEN 'object' THEN x'02' WHEN 'array' THEN x'02' ELSE json_extract({said[0]}, {said[1]}) END"
         )
 
     def postgresql(self, said: _Said) -> str:

@@ -149,6 +149,8 @@ def test_values_of_different_types_are_different(store: AnyStore) -> None:
         (float(2**63), 2**63, True),
         (float(2**64), 2**64, True),
         (2**63 - 1, 2**63, False),
+        (9223372036854774784, 9223372036854774784.0, True),
+        (1e23, 1e23, True),
         (1e308, 1e308, True),
         (5e-324, 5e-324, True),
         (1e308, 10**309, False),
