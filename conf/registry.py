@@ -46,7 +46,7 @@ class RegistrySettings:
         6.0, "wrong passwords for one credential looked at per minute in the long run", minimum=0.01
     )
     devices_per_tenant_max: int = setting(
-        -1, "devices a tenant may have unless its registration-limits say otherwise; -1 is no limit", minimum=-1
+        -1, "devices a tenant may have unless its registration-limits say otherwise; 0 or -1 is no limit", minimum=-1
     )
     provisioning_per_s_max: float = setting(
         1000.0, "devices one trust anchor may provision per second in the long run; 0 is no limit", minimum=0

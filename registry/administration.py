@@ -22,10 +22,11 @@ from registry.credentials import (
     merged,
     shown,
 )
-from registry.device_rules import devices_max, require_valid
+from registry.device_rules import require_valid
 from registry.errors import CredentialInvalid, CredentialLimitReached, DeviceIdInvalid, DeviceUnknown
 from registry.model import Credential, CredentialSet, Device, DeviceStatus
 from registry.passwords import HashRules
+from registry.plan import devices_max_of
 from registry.ports import DeviceRepository
 from tenant.audit import Deed
 from tenant.errors import TenantInvalid, TenantUnknown
@@ -96,7 +97,7 @@ class DeviceAdministration:
         tenant = self._premises.tenant_of(device.tenant_id, device.device_id)
         require_valid(device)
         made = replace(device, status=DeviceStatus(created=deed.moment), version=generate_id())
-        most = devices_max(tenant, self._settings)
+        most = devices_max_of(tenant, self._settings.devices_per_tenant_max)
         self._devices.create(made, deed, devices_max=most, credentials=credentials)
         return made
 

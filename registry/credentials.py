@@ -1,4 +1,4 @@
-"""What a device proves itself with: how an update becomes what is on record, what a read may show, what proves.
+"""What a device proves itself with: how an update becomes what is on record, what a read may show, who may use it.
 
 Owns the rules of hono-registry 1.4.1 and 1.4.2 and the domain's half of 2.3; forms of the wire stand in dialects.
 Every fault names element, member and rule as an operator wrote them: `credentials[1].secrets[0].key: required`.
@@ -22,7 +22,7 @@ from pki.names import normalise
 from pki.templates import Template
 from registry.errors import CredentialInvalid
 from registry.model import X509_CERT, Credential, Json, Secret
-from registry.passwords import HashRefused, HashRules, verifies
+from registry.passwords import HashRefused, HashRules
 from tenant.model import Tenant
 
 HASHED_PASSWORD: Final = "hashed-password"
@@ -144,16 +144,6 @@ def shown(credential: Credential) -> Credential:
         for secret in credential.secrets
     )
     return replace(credential, secrets=tuple(secrets))
-
-
-def verify(credential: Credential, password: bytes, moment: datetime) -> bool:
-    """Whether the password is that of any secret valid now. Whether the credential is enabled is the caller's to ask.
-
-    Never raises. Takes as long as its hashes were made to take: never on an event loop.
-    """
-    return credential.type == HASHED_PASSWORD and any(
-        verifies(secret.material, password) for secret in credential.secrets if secret.is_valid_at(moment)
-    )
 
 
 def matches_context(ext: Json, context: Json) -> bool:

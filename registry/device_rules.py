@@ -2,10 +2,8 @@
 
 import json
 
-from conf.registry import RegistrySettings
 from registry.errors import DeviceInvalid
 from registry.model import Device
-from tenant.model import Tenant
 
 VIA_MAX = 100  # gateways a device names
 GROUPS_MAX = 100  # groups a device is reached through, or a gateway is a member of
@@ -28,14 +26,3 @@ def require_valid(device: Device) -> None:
             raise DeviceInvalid(f"{name}: must have at most {most} entries")
     if len(json.dumps(device.defaults, ensure_ascii=False).encode()) > DEFAULTS_MAX_BYTES:
         raise DeviceInvalid(f"defaults: must have at most {DEFAULTS_MAX_BYTES} bytes as JSON")
-
-
-def devices_max(tenant: Tenant, settings: RegistrySettings) -> int:
-    """How many devices the tenant may have, -1: no limit (hono-registry 1.6).
-
-    Its own limit goes before the setting. Of the tenant 0 means none at all; of the setting, no limit.
-    """
-    own = tenant.registration_limits.max_devices if tenant.registration_limits is not None else -1
-    if own > -1:
-        return own
-    return settings.devices_per_tenant_max if settings.devices_per_tenant_max > 0 else -1

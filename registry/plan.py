@@ -75,6 +75,11 @@ class ProvisioningPlanner:
 
 
 def devices_max_of(tenant: Tenant, otherwise: int) -> int:
-    """How many devices the tenant may have, -1 without limit; `otherwise` where its own limits do not say."""
+    """How many devices the tenant may have, -1 without limit (hono-registry 1.6).
+
+    Its own limit goes before the setting `otherwise`. Of the tenant 0 means none at all; of the setting, no limit.
+    """
     limits = tenant.registration_limits
-    return limits.max_devices if limits is not None and limits.max_devices > -1 else otherwise
+    if limits is not None and limits.max_devices > -1:
+        return limits.max_devices
+    return otherwise if otherwise > 0 else -1

@@ -8,10 +8,10 @@ import pytest
 
 from kernel.clock import SystemClock
 from kernel.ids import DeviceId, TenantId
-from registry.credentials import verify
 from registry.model import Credential
 from tests.support.certificates import NOON
 from tests.support.command_line import Said, tuhono
+from tests.support.passwords import verify
 from tests.support.stores import credentials_of
 from tuhono.cli.context import settings_of
 from tuhono.domain import open_databases

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from kernel.ids import DeviceId, TenantId
-from registry.credentials import verify
 from registry.model import Credential
 from tests.support.certificates import NOON, make_ca
 from tests.support.command_line import Said, tuhono
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.management import new_key_of
+from tests.support.passwords import verify
 from tests.support.stores import credentials_of
 
 

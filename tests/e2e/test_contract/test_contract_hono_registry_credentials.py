@@ -7,11 +7,11 @@ import bcrypt
 import pytest
 
 from kernel.ids import DeviceId, TenantId
-from registry.credentials import verify
 from registry.model import Credential
 from tests.support.certificates import NOON, make_ca
 from tests.support.gateway import RunningGateway
 from tests.support.management import Answer, ManagementClient
+from tests.support.passwords import verify
 from tests.support.stores import credentials_of
 
 

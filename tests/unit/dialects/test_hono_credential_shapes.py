@@ -15,11 +15,12 @@ from dialects.hono.shapes.credential_updates import updates_of
 from dialects.hono.shapes.credentials import CredentialsBody, credential_view
 from kernel.errors import Malformed
 from kernel.ids import DeviceId, IdRule, TenantId
-from registry.credentials import CREDENTIALS_MAX, checked, hashed, merged, shown, verify
+from registry.credentials import CREDENTIALS_MAX, checked, hashed, merged, shown
 from registry.model import Credential
 from registry.passwords import HashRules
 from tenant.model import Tenant
 from tests.support.certificates import NOON, make_ca
+from tests.support.passwords import verify
 
 CA = make_ca()
 LEAF = CA.issue("CN=dev,O=x")

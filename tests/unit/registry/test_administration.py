@@ -12,7 +12,7 @@ from kernel.clock import ManualClock
 from kernel.errors import TuhonoError, VersionMismatch
 from kernel.ids import TENANT_ID_PATTERN, DeviceId, IdRule, TenantId
 from registry.administration import CredentialAdministration, DeviceAdministration
-from registry.credentials import CredentialUpdate, SecretUpdate, verify
+from registry.credentials import CredentialUpdate, SecretUpdate
 from registry.device_rules import DEFAULTS_MAX_BYTES
 from registry.errors import (
     CredentialInvalid,
@@ -31,6 +31,7 @@ from tenant.errors import TenantInvalid, TenantUnknown
 from tenant.model import RegistrationLimits, Tenant
 from tenant.search import Query
 from tests.support.certificates import NOON
+from tests.support.passwords import verify
 from tests.support.stores import DEED, anchor, order, tenant
 
 LATER = Deed(actor="ops", moment=DEED.moment + timedelta(hours=1), remote="192.0.2.9")

@@ -21,13 +21,13 @@ from registry.credentials import (
     matches_context,
     merged,
     shown,
-    verify,
 )
 from registry.errors import CredentialInvalid
 from registry.model import Credential, Secret
 from registry.passwords import HashRules
 from tenant.model import Tenant, TrustAnchor
 from tests.support.certificates import NOON, NOT_AFTER, NOT_BEFORE, Issued, make_ca
+from tests.support.passwords import verify
 
 RULES = HashRules(bcrypt_cost_max=4, allowed=frozenset({"bcrypt", "sha-256", "sha-512", "argon2id"}))
 TENANT = TenantId("acme")
