@@ -194,8 +194,9 @@ async def test_hono_registry_221_a_full_tenant_takes_no_more_however_often_it_is
 
 
 async def test_the_setting_limits_tenants_that_say_nothing(ca: Issued) -> None:
-    world = build_world(settings=RegistrySettings(devices_per_tenant_max=0))
+    world = build_world(settings=RegistrySettings(devices_per_tenant_max=1))
     world.put_tenant("acme", an_anchor(ca, may_auto_provision=True))
+    await world.admission.admit(world.evidence(ca.issue("CN=dev-0")))
     with pytest.raises(DeviceLimitReached):
         await world.admission.admit(world.evidence(ca.issue("CN=dev-1")))
 
