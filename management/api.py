@@ -76,8 +76,6 @@ class ManagementApi:
             must_close = isinstance(error, LEAVES_BODY_UNREAD) or "Expect" in request.headers
             if reply.status == 500:
                 log.exception("management.request-failed", extra=fields(**asked.facts()))
-        except ConnectionError:
-            raise
         except Exception:
             log.exception("management.request-failed", extra=fields(**asked.facts()))
             reply = defect_reply()

@@ -38,6 +38,8 @@ async def read_body(request: web.BaseRequest, *, max_bytes: int) -> bytes:
         raise BodyTooSlow(f"the body did not arrive within {BODY_MAX_S:g} s") from None
     except web.RequestPayloadError:
         raise BodyBroken("the body breaks the grammar of HTTP") from None
+    except ConnectionError:
+        raise BodyBroken("the connection ended before the body did") from None
 
 
 def check_body(body: bytes, *, content_type: str | None, wanted: str, required: bool) -> None:

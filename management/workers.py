@@ -32,7 +32,10 @@ class Workers:
         doing = self._threads.submit(work)
         self._held.add(doing)
         doing.add_done_callback(self._held.discard)
-        return await asyncio.wrap_future(doing)
+        try:
+            return await asyncio.wrap_future(doing)
+        finally:
+            del doing  # else what it raised holds this frame, which holds it, and the request with its body
 
     def close(self) -> None:
         """Begin nothing new. What runs already runs to its end."""

@@ -1,9 +1,11 @@
 """Routes of dialects behind the management listener: who is asked, what is checked, how it is answered."""
 
 import asyncio
+import gc
 import json
 import logging
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -261,6 +263,25 @@ async def test_a_body_that_does_not_come_ends_its_connection(
     assert thing.asked == []
 
 
+async def test_a_client_that_goes_away_is_no_defect(
+    tmp_path: Path, thing: Thing, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path, thing.routes()) as management:
+        head = "POST /v1/tenants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin:*\r\n"
+        caplog.set_level(logging.INFO, "management.api")
+        for framing in (
+            "Content-Length: 10",
+            "Transfer-Encoding: chunked",
+            "Content-Length: 9\r\nExpect: 100-continue",
+        ):
+            _, writer = await asyncio.open_connection("127.0.0.1", management.server.insecure_port)
+            writer.write(f"{head}{framing}\r\n\r\n".encode())
+            writer.transport.abort()
+        await until(lambda: len([one for one in caplog.records if one.name == "management.api"]) == 3)
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+    assert thing.asked == []
+
+
 async def test_a_client_that_waits_is_told_to_go_on_only_where_its_body_is_wanted(
     tmp_path: Path, thing: Thing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +363,27 @@ async def test_a_defect_is_logged_and_nothing_of_it_told(
     assert (status, said) == (500, {"error": "Internal server error", "code": "internal"})
     [record] = [one for one in caplog.records if one.getMessage() == "management.request-failed"]
     assert record.exc_info is not None and record.exc_info[1] is error
+
+
+async def test_nothing_of_a_refused_request_waits_for_a_collection(tmp_path: Path) -> None:
+    raised: list[weakref.ref[Exception]] = []
+
+    def remembered(error: Exception) -> Exception:
+        raised.append(weakref.ref(error))
+        return error
+
+    def refuse(exchange: Exchange) -> Reply:
+        raise remembered(Malformed("no"))
+
+    answers = {200: Answer(says="done")}
+    route = Route(method="GET", path="/no", handler=refuse, need=Need.READ, tag="t", summary="s", answers=answers)
+    async with serving(tmp_path, [route]) as management:
+        gc.disable()  # bodies are large, and collections are rare
+        try:
+            assert (await asked(management, "GET", "/no"))[0] == 400
+            await until(lambda: raised[0]() is None)
+        finally:
+            gc.enable()
 
 
 async def test_a_header_cannot_be_split(tmp_path: Path, thing: Thing) -> None:

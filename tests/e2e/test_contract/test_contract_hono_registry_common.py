@@ -21,6 +21,13 @@ def allowed(registry: ManagementClient, path: str, method: str) -> set[str]:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
+def test_hono_registry_55_a_page_may_use_a_tenant(registry: ManagementClient, method: str) -> None:
+    assert allowed(registry, "/v1/tenants/some-tenant", method) == {"POST", "GET", "PUT", "DELETE"}
+    if method in {"POST", "GET"}:
+        assert allowed(registry, "/v1/tenants", method) == {"POST", "GET"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
 def test_hono_registry_110_a_page_may_use_a_device(registry: ManagementClient, method: str) -> None:
     assert allowed(registry, "/v1/devices/some-tenant/some-device", method) == {"POST", "GET", "PUT", "DELETE"}
     if method != "PUT":
