@@ -4,6 +4,7 @@ A rule that rests on a value already at fault keeps silent. The disk is looked a
 everything here can be asked without one.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,8 +17,9 @@ from conf.http import HttpSettings
 from conf.management import ManagementSettings
 from conf.mqtt import MqttSettings
 from conf.sections import Settings
-from conf.values import shown_path
+from conf.values import shown, shown_path
 
+_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\-_\[\]:]+")
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104
 
 
@@ -74,6 +76,7 @@ def check_coherence(settings: Settings, faults: FaultList, *, disk: Disk) -> Non
         _check_pair(section, one.certificate_file, one.key_file, faults)
         _check_path(f"{section}.certificate_file", one.certificate_file, disk.fault_of_file, faults)
         _check_path(f"{section}.key_file", one.key_file, disk.fault_of_file, faults)
+    _check_management(settings.management, faults)
     _check_path("operators.token_key_file", settings.operators.token_key_file, disk.fault_of_file, faults)
     _check_path("data_dir", settings.data_dir, disk.fault_of_directory, faults)
 
@@ -93,6 +96,14 @@ def _check_ports(settings: Settings, faults: FaultList) -> None:
         rests_on = [f"{one.key.partition('.')[0]}.{name}" for one in (earlier, later) for name in ("enabled", "host")]
         if earlier.collides_with(later) and not faults.concerns(earlier.key, later.key, *rests_on):
             faults.add(later.key, f"{later.port} ({later.transport}) is taken by {earlier.key} on {earlier.host}")
+
+
+def _check_management(section: ManagementSettings, faults: FaultList) -> None:
+    origin = section.cors_allowed_origin
+    if not _ORIGIN.fullmatch(origin) and not faults.concerns("management.cors_allowed_origin"):
+        faults.add("management.cors_allowed_origin", f"{shown(origin)} is neither * nor like https://console.example")
+    if section.insecure_api and section.insecure_port is None and not faults.concerns("management.insecure_port"):
+        faults.add("management.insecure_api", "is set, though management.insecure_port is not: there is no such port")
 
 
 def _check_pair(section: str, certificate: Path | None, key: Path | None, faults: FaultList) -> None:

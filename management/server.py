@@ -5,6 +5,7 @@ Health needs no credentials and names nothing.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -24,6 +25,8 @@ from management.health import Health, HealthChecks
 from management.listener import BoundedListener
 from management.metrics import CONTENT_TYPE, Exposition
 from management.tls import server_context
+
+log = logging.getLogger(__name__)
 
 IDLE_MAX_S = 60.0  # hono-registry 1.1.1
 ANSWER_MAX_S = 2.0  # for answers under way when the listener closes
@@ -75,6 +78,8 @@ class ManagementServer:
             self._secure = await self._listen(self._settings.port, lambda: self._context, with_api=True)
             if self._settings.insecure_port is not None:
                 with_api = self._settings.insecure_api
+                if with_api:
+                    log.warning("management.api-unencrypted")  # credentials go over the wire as they are
                 self._insecure = await self._listen(self._settings.insecure_port, lambda: None, with_api=with_api)
         except BaseException:
             await self.close()

@@ -200,6 +200,14 @@ def test_faults_beyond_the_bound_are_counted() -> None:
             "[management]\ncertificate_file = 'c'",
             "management.key_file: is not set, though management.certificate_file is: the two belong together",
         ),
+        (
+            "[management]\ncors_allowed_origin = 'a b'",
+            "management.cors_allowed_origin: 'a b' is neither * nor like https://console.example",
+        ),
+        (
+            "[management]\ninsecure_api = true",
+            "management.insecure_api: is set, though management.insecure_port is not: there is no such port",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_a_fault(content: str, says: str) -> None:
