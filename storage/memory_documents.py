@@ -103,7 +103,7 @@ def _budget_document(budget: DataVolume | ConnectionDuration) -> Document:
 
 
 def _anchor_document(anchor: TrustAnchor) -> Document:
-    authority, check = anchor.authority, anchor.revocation
+    authority, check, template = anchor.authority, anchor.revocation, anchor.device_template
     return _said(
         {
             "id": anchor.anchor_id,
@@ -117,6 +117,15 @@ def _anchor_document(anchor: TrustAnchor) -> Document:
             "ocsp-revocation-enabled": check is not None and check.enabled,
             "ocsp-responder-uri": check and check.responder_uri,
             "ocsp-nonce-enabled": check is not None and check.nonce_enabled,
+            "provisioning-rate-max": anchor.provisioning_per_s_max,
+            "device-template": template
+            and {
+                "defaults": template.defaults,
+                "ext": template.ext,
+                "via": template.via,
+                "viaGroups": template.via_groups,
+                "memberOf": template.member_of,
+            },
         }
     )
 

@@ -60,22 +60,21 @@ _TENANT = {
     },
     "tracing": {"sampling-mode": VALUE, "sampling-mode-per-auth-id": FREE},
     "trusted-ca": [
-        dict.fromkeys(
-            (
-                "id",
-                "subject-dn",
-                "not-before",
-                "not-after",
-                "auth-id-template",
-                "auto-provisioning-enabled",
-                "auto-provision-as-gateway",
-                "auto-provisioning-device-id-template",
-                "ocsp-revocation-enabled",
-                "ocsp-responder-uri",
-                "ocsp-nonce-enabled",
-            ),
-            VALUE,
-        )
+        {
+            "id": VALUE,
+            "subject-dn": VALUE,
+            "not-before": VALUE,
+            "not-after": VALUE,
+            "auth-id-template": VALUE,
+            "auto-provisioning-enabled": VALUE,
+            "auto-provision-as-gateway": VALUE,
+            "auto-provisioning-device-id-template": VALUE,
+            "ocsp-revocation-enabled": VALUE,
+            "ocsp-responder-uri": VALUE,
+            "ocsp-nonce-enabled": VALUE,
+            "provisioning-rate-max": VALUE,
+            "device-template": {"defaults": FREE, "ext": FREE, "via": TEXTS, "viaGroups": TEXTS, "memberOf": TEXTS},
+        }
     ],
 }
 

@@ -60,6 +60,7 @@ def _unsearchable(pointer: Pointer, fault: PointerUnsearchable) -> PointerUnsear
 class _Entry:
     """A member of entries in an array: of any of them, or of one if only that one is among `chosen`."""
 
+    array: str
     member: Member
     chosen: Select[Any]
     is_one: bool
@@ -69,7 +70,7 @@ class _Entry:
 
     def keys(self) -> Sequence[Key]:
         if not self.is_one:
-            raise PointerUnsearchable("there may be several entries; name one by its index to sort by it")
+            raise PointerUnsearchable(f"/{self.array} may have several entries; name one by its index to sort by it")
         return [self.chosen.with_only_columns(key).scalar_subquery() for key in self.member.keys()]
 
 
@@ -93,7 +94,7 @@ def _adapters(rest: Pointer) -> Member:
             "ext": free_in(entry.c.value, "ext"),
         }
     )(rest)
-    return _Entry(member, select(literal_column("1")).select_from(entry), is_one=False)
+    return _Entry("adapters", member, select(literal_column("1")).select_from(entry), is_one=False)
 
 
 def _trust_anchors(rest: Pointer) -> Member:
@@ -101,8 +102,9 @@ def _trust_anchors(rest: Pointer) -> Member:
         select(literal_column("1")).where(trust_anchors.c.tenant_id == tenants.c.tenant_id).correlate(tenants)
     )
     if rest and INDEX.fullmatch(rest[0]):
-        return _Entry(_ANCHOR(rest[1:]), chosen.where(trust_anchors.c.ordinal == int(rest[0])), is_one=True)
-    return _Entry(_ANCHOR(rest), chosen, is_one=False)
+        one = chosen.where(trust_anchors.c.ordinal == int(rest[0]))
+        return _Entry("trusted-ca", _ANCHOR(rest[1:]), one, is_one=True)
+    return _Entry("trusted-ca", _ANCHOR(rest), chosen, is_one=False)
 
 
 def _flag(column: ColumnElement[Any], *steps: str) -> Node:
@@ -170,6 +172,16 @@ _ANCHOR = members(
         "ocsp-revocation-enabled": _flag(trust_anchors.c.revocation, "enabled"),
         "ocsp-responder-uri": stored(trust_anchors.c.revocation, "responder_uri"),
         "ocsp-nonce-enabled": _flag(trust_anchors.c.revocation, "nonce_enabled"),
+        "provisioning-rate-max": leaf(Number(trust_anchors.c.provisioning_per_s_max)),
+        "device-template": members(
+            {
+                "defaults": free(trust_anchors.c.device_template, "defaults"),
+                "ext": free(trust_anchors.c.device_template, "ext"),
+                "via": names(trust_anchors.c.device_template, "via"),
+                "viaGroups": names(trust_anchors.c.device_template, "via_groups"),
+                "memberOf": names(trust_anchors.c.device_template, "member_of"),
+            }
+        ),
     }
 )
 

@@ -19,14 +19,10 @@ from storage.repositories.search_sql import (
     Steps,
     bytewise,
     document,
-    glob_of,
     has_flag,
     has_match,
     has_number,
     has_text,
-    is_pattern,
-    like_of,
-    longest_piece,
     matches,
     mentions,
     respelled_document,
@@ -35,6 +31,7 @@ from storage.repositories.search_sql import (
     sort_text,
     wire_moment,
 )
+from storage.repositories.search_text import glob_of, is_pattern, like_of, longest_piece
 from storage.rows import micros
 from tenant.errors import PointerUnsearchable
 from tenant.search import Pointer, Value
@@ -198,13 +195,13 @@ def members(named: Mapping[str, Node]) -> Node:
     return follow
 
 
-def names(column: ColumnElement[Any]) -> Node:
-    """A JSON array of texts: any of them, or one by its index."""
+def names(column: ColumnElement[Any], *begin: str) -> Node:
+    """A JSON array of texts, in a column of its own or at the steps: any of them, or one by its index."""
 
     def follow(rest: Pointer) -> Member:
         if len(rest) > 1 or (rest and not INDEX.fullmatch(rest[0])):
             raise PointerUnsearchable("is an array of texts; nothing but an index may follow")
-        return Inside([Place(document(column), tuple(int(word) for word in rest))], column)
+        return Inside([Place(document(column), (*begin, *map(int, rest)))], column)
 
     return follow
 

@@ -9,7 +9,6 @@ read as U+FDD0, which is no character.
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 Steps = tuple[str | int, ...]  # names go into objects, numbers into arrays
-
-_WILDCARD = re.compile("[*?]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +37,6 @@ class Place:
 def _path_name(step: str) -> str:
     """As documents spell it, but without \\" and \\\\: in SQLite a path's name ends at any quotation mark."""
     return json.dumps(step).replace("\\\\", "\\u005c").replace('\\"', "\\u0022")
-
-
-def glob_of(pattern: str) -> str:
-    """For SQLite's GLOB, where * and ? mean what they do here and [ would begin a set."""
-    return pattern.replace("[", "[[]")
-
-
-def like_of(pattern: str) -> str:
-    """For LIKE with a backslash to escape."""
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
-
-
-def is_pattern(text: str) -> bool:
-    return _WILDCARD.search(text) is not None
-
-
-def longest_piece(pattern: str) -> str:
-    """The longest text that the JSON of every text matching the pattern holds; may be empty."""
-    runs = [json.dumps(run)[1:-1] for run in _WILDCARD.split(pattern)]
-    runs[0], runs[-1] = '"' + runs[0], runs[-1] + '"'
-    longest = max(runs, key=len)
-    return longest if len(longest) > 1 else ""
 
 
 class _Sql(FunctionElement[Any]):
