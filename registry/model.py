@@ -93,7 +93,7 @@ class Secret:
     not_before: datetime | None = None
     not_after: datetime | None = None
     comment: str | None = None
-    material: Json = field(default_factory=dict)
+    material: Json = field(default_factory=dict, repr=False)  # in no log
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether it may prove anything now: not switched off, and strictly between its bounds."""
