@@ -30,6 +30,7 @@ def test_the_examples_of_a_page_go_as_it_shows(page: Path, tmp_path: Path) -> No
                 "TUHONO_CA": str(gateway.server_ca),
                 "CURL_CA_BUNDLE": str(gateway.server_ca),
                 "TUHONO_DATA_DIR": str(gateway.data_dir),
+                "XDG_CONFIG_HOME": str(folder / "config"),
             }
         )
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
