@@ -152,7 +152,9 @@ def kept_serving(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], str]]":
             command("demo"), stdout=writing, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
         )
     try:
-        until_blocking(lambda: "# What would happen\n" in output.read_text() or process.poll() is not None, within_s=60)
+        until_blocking(
+            lambda: "# Administer from afar\n" in output.read_text() or process.poll() is not None, within_s=60
+        )
         until_blocking(lambda: output.read_text().endswith("\n   \n"))
         yield process, output.read_text()
     finally:
@@ -170,8 +172,8 @@ def pasted(text: str) -> Mapping[str, str]:
 def test_the_printed_commands_work_when_pasted(tool: Tool, tmp_path: Path) -> None:
     with kept_serving(tmp_path) as (process, text):
         commands = pasted(text)
-        assert list(commands) == ["MQTT", "HTTP", "CoAP", "What arrives", "What would happen"]
-        environment = clean_environment()
+        assert list(commands) == ["MQTT", "HTTP", "CoAP", "What arrives", "What would happen", "Administer from afar"]
+        environment = clean_environment({"XDG_CONFIG_HOME": str(tmp_path / "config")})
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
 
         def paste(name: str, more: str = "") -> "subprocess.CompletedProcess[str]":
@@ -194,6 +196,8 @@ def test_the_printed_commands_work_when_pasted(tool: Tool, tmp_path: Path) -> No
         assert [json.loads(line)["payload"] for line in answer.stdout.splitlines()] == ["eyJ0ZW1wIjogMjN9"] * 3
         answer = paste("What would happen")
         assert answer.stdout.endswith("this device is on record and would be let in\n")
+        answer = paste("Administer from afar")
+        assert answer.stdout.endswith(" as admin (admin)\n"), answer
         for shown in re.findall(r"^   (tuhono (?:device show|explain) .*)$", text, re.MULTILINE):
             answer = subprocess.run(
                 ["sh", "-c", shown], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=30
