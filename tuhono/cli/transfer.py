@@ -35,6 +35,7 @@ def export(
     secrets: Annotated[
         bool, typer.Option("--secrets", help="With hashes of passwords and pre-shared keys: keep the file safe.")
     ] = False,
+    as_json: AsJson = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -51,7 +52,11 @@ def export(
             for page in _pages(at, tenant, secrets=secrets):
                 out.write(page)
                 advance(page.count(b"\n"))
-    if str(file) != "-":
+    if str(file) == "-":
+        return
+    if as_json:
+        print_json({"tenant": tenant, "devices": total, "file": str(file)})
+    else:
         say(f"exported tenant {tenant} with {total} devices to {file}")
 
 
