@@ -15,6 +15,7 @@ from pathlib import Path
 
 from adapters.admission.admission import Admission
 from adapters.admission.handshakes import HandshakeJudge
+from adapters.admission.keys import KeyExamination, KeyFinder
 from adapters.admission.logins import LoginExamination
 from adapters.admission.witness import HandshakeRecord
 from adapters.coap.shell import CoapAdapter
@@ -112,6 +113,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
     )
     passwords = PasswordJudge(settings=settings.registry, clock=clock)
     logins = LoginExamination(tenants=domain.tenants, devices=domain.devices, passwords=passwords)
+    keys = KeyExamination(tenants=domain.tenants, devices=domain.devices, clock=clock)
     sessions = SessionTable(feed=store.feed, standing=Standing(store=store.connect_path, clock=clock))
     uplink = Uplink(
         northbound=northbound,
@@ -141,6 +143,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
             authentication_required=section.authentication_required,
             examination=domain.examination,
             logins=logins,
+            keys=keys,
             provisioner=provisioner,
             refusals=refusals,
         )
@@ -173,7 +176,7 @@ def build_gateway(settings: Settings, store: Store, clock: Clock) -> Gateway:
             meters=meters,
             clock=clock,
         )
-    listeners = _Ports(settings, clock, contexts, domain, refusals).all(mqtt, http, coap)
+    listeners = _Ports(settings, clock, contexts, domain, keys, refusals).all(mqtt, http, coap)
     return Gateway(
         settings=settings,
         clock=clock,
@@ -223,12 +226,19 @@ class _Ports:
     """The listeners of all adapters. Secure ones ask for a certificate; plain ones exist only where set."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, contexts: TlsContexts, domain: Domain, refusals: RefusalRecord
+        self,
+        settings: Settings,
+        clock: Clock,
+        contexts: TlsContexts,
+        domain: Domain,
+        keys: KeyExamination,
+        refusals: RefusalRecord,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._contexts = contexts
         self._domain = domain
+        self._keys = keys
         self._refusals = refusals
         self._turns = Turns(clock=clock)  # one queue for all ports: handshakes of one must not starve another
 
@@ -270,6 +280,7 @@ class _Ports:
             witness=HandshakeRecord(adapter=adapter, refusals=self._refusals),
             certificate_required=certificate_required,
             refuse_in_handshake=True,
+            find_key=KeyFinder(adapter=adapter, examination=self._keys, refusals=self._refusals),
         )
 
     def _stream(

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.admission.evidence import Evidence, Login
+from adapters.admission.evidence import Evidence
 from adapters.admission.examination import Examination, Finding, certificate_facts
-from adapters.admission.logins import LoginExamination, LoginFinding
+from adapters.admission.keys import KeyExamination
+from adapters.admission.logins import LoginExamination, LoginFinding, Unproven
 from adapters.edge.peer import PeerCertificate
 from kernel.errors import Malformed, Refused, Unauthenticated, Unavailable
 from kernel.ids import AnchorId, AuthId, DeviceId, TenantId
 from kernel.log import Event, fields
 from registry.autoprovision import AutoProvisioner
-from registry.credentials import HASHED_PASSWORD
 from registry.errors import LoginMalformed, NotAuthenticated, ProvisioningWithdrawn
 from registry.model import X509_CERT, Device, KnownDevice
 from registry.refusals import RefusalRecord
@@ -59,12 +59,14 @@ class Admission:
         authentication_required: bool,
         examination: Examination,
         logins: LoginExamination,
+        keys: KeyExamination,
         provisioner: AutoProvisioner,
         refusals: RefusalRecord,
     ) -> None:
         self._authentication_required = authentication_required
         self._examination = examination
         self._logins = logins
+        self._keys = keys
         self._provisioner = provisioner
         self._refusals = refusals
 
@@ -96,28 +98,33 @@ class Admission:
         return _admitted(known.device, finding, evidence, provisioned=False)
 
     def _decide_otherwise(self, evidence: Evidence) -> Admitted | Undecided | None:
-        """Who shows no certificate, or one that proves nothing and a login besides.
-
-        A login that cannot be read is none: then it stays with what the certificate came to.
-        """
-        presented = evidence.peer.certificate
+        """Who shows no certificate, or one that proves nothing and a login besides."""
         try:
-            if evidence.login is not None:
-                try:
-                    found = self._logins.examine_now(evidence.login, evidence)
-                except LoginMalformed as fault:
-                    raise (presented.verdict.refusal if presented is not None else None) or fault from fault
-                if isinstance(found, LoginFinding) and not found.known.notification_due:
-                    return _logged_in(found, evidence)
-                return Undecided(evidence=evidence, finding=None)
-            if not self._authentication_required:
-                return None
-            raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
+            found = self._look_otherwise(evidence)
         except Refused as refusal:
             self._record(refusal, evidence)
             raise
         except Unavailable:
             return Undecided(evidence=evidence, finding=None)
+        if found is None:
+            return None
+        if isinstance(found, Unproven) or found.known.notification_due:
+            return Undecided(evidence=evidence, finding=None)
+        return _logged_in(found, evidence)
+
+    def _look_otherwise(self, evidence: Evidence) -> LoginFinding | Unproven | None:
+        """A login that cannot be read is none: then it stays with what the certificate came to."""
+        if evidence.peer.key is not None:
+            return self._keys.examine_now(evidence.peer.key, evidence)
+        if evidence.login is not None:
+            try:
+                return self._logins.examine_now(evidence.login, evidence)
+            except LoginMalformed as fault:
+                presented = evidence.peer.certificate
+                raise (presented.verdict.refusal if presented is not None else None) or fault from fault
+        if not self._authentication_required:
+            return None
+        raise NotAuthenticated(f"nothing presented over {evidence.adapter} proves a device")
 
     @property
     def changes_seen(self) -> int:
@@ -129,21 +136,27 @@ class Admission:
         evidence = undecided.evidence
         presented = evidence.peer.certificate
         try:
-            if evidence.login is not None and (presented is None or not _is_validated(presented)):
-                return await self._log_in(evidence.login, evidence)
+            if presented is None or (evidence.login is not None and not _is_validated(presented)):
+                return await self._log_in(evidence)
             finding = undecided.finding or await self._examine(evidence)
             return await self._carry_out(finding, evidence)
         except Refused as refusal:
             self._record(refusal, evidence)
             raise
 
-    async def _log_in(self, login: Login, evidence: Evidence) -> Admitted:
-        """Check the password, announce what is due, then look once more: much may change while one waits."""
-        found = await self._logins.examine(login, evidence)
+    async def _log_in(self, evidence: Evidence) -> Admitted:
+        """Check what takes its time, announce what is due, then look once more: much may change while one waits."""
+        found = await self._prove_otherwise(evidence)
         if found.known.notification_due:
             await self._provisioner.ensure_announced(found.known, found.auth_id)
-            found = await self._logins.examine(login, evidence)
+            found = await self._prove_otherwise(evidence)
         return _logged_in(found, evidence)
+
+    async def _prove_otherwise(self, evidence: Evidence) -> LoginFinding:
+        if evidence.peer.key is not None:
+            return self._keys.examine_now(evidence.peer.key, evidence)
+        assert evidence.login is not None
+        return await self._logins.examine(evidence.login, evidence)
 
     async def _carry_out(self, finding: Finding, evidence: Evidence) -> Admitted:
         """Provision or announce what is due, then look once more: much may change while one waits.
@@ -181,6 +194,8 @@ class Admission:
         if peer.certificate is not None:
             facts |= certificate_facts(peer.certificate.verdict, peer.certificate.chain_der)
             tenant_id = peer.certificate.verdict.tenant_id
+        if peer.key is not None:
+            facts["auth_id"], tenant_id = peer.key.auth_id, peer.key.tenant_id
         if evidence.login is not None:
             told, named = self._logins.told_of(evidence.login)
             facts |= told
@@ -219,6 +234,6 @@ def _logged_in(found: LoginFinding, evidence: Evidence) -> Admitted:
         auth_id=found.auth_id,
         provisioned=False,
         defaults=device.defaults,
-        credential_type=HASHED_PASSWORD,
+        credential_type=found.credential_type,
         proof=found.proof,
     )

@@ -30,9 +30,10 @@ class Identity:
 
 @dataclass(slots=True, kw_only=True)
 class LoginFinding:
-    """Whom a password proves."""
+    """Whom a password or another secret proves."""
 
     known: KnownDevice
+    credential_type: str
     auth_id: AuthId
     proof: str  # of the secret, as registry.standing has it
 
@@ -100,9 +101,9 @@ class LoginExamination:
         if proof is None:
             return Unproven(credential=found.credential, password=password)
         require_open(tenant, evidence.adapter)
-        known = _known(found)
+        known = known_device(found)
         require_usable(known)
-        return LoginFinding(known=known, auth_id=identity.auth_id, proof=proof)
+        return LoginFinding(known=known, credential_type=HASHED_PASSWORD, auth_id=identity.auth_id, proof=proof)
 
 
 def read_login(login: Login) -> tuple[Identity, bytes]:
@@ -129,6 +130,7 @@ def _packed(name: str) -> tuple[str, bytes] | None:
         return None
 
 
-def _known(found: KnownCredential) -> KnownDevice:
+def known_device(found: KnownCredential) -> KnownDevice:
+    """The same, without its secrets."""
     credential = found.credential
     return KnownDevice(device=found.device, credential_enabled=credential.is_enabled, credential_ext=credential.ext)

@@ -247,6 +247,11 @@ def presented_chain(store_context: Any, *, certificates_max: int) -> list[bytes]
     return chain
 
 
+def takes_keys() -> bool:
+    """Whether the binding can ask for pre-shared keys; it can be built without."""
+    return bool(getattr(LIB, "Cryptography_HAS_PSK", 0))
+
+
 def reaches_presented() -> bool:
     """Whether `presented_chain` reads the certificates as sent, whatever path OpenSSL builds."""
     return _PRESENTED_WORD is not None

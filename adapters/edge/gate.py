@@ -15,8 +15,8 @@ from OpenSSL import SSL
 
 from adapters.edge import engine
 from adapters.edge.engine import FFI, LIB, Connection, Outcome
-from adapters.edge.peer import Address, PeerCertificate
-from adapters.edge.ports import Judge
+from adapters.edge.peer import Address, PeerCertificate, PeerKey
+from adapters.edge.ports import Judge, KeyFinder
 from kernel.log import fields
 from pki.errors import ChainTooLarge
 from tenant.trust import TrustVerdict
@@ -47,6 +47,8 @@ class Inquiry:
     address: Address
     judge: Judge
     refuse_in_handshake: bool
+    find_key: KeyFinder | None = None  # None: no pre-shared keys here
+    key: PeerKey | None = None  # whose key the handshake goes on with
     server_name: str | None = None
     chain_der: list[bytes] = field(default_factory=list)
     verdict: TrustVerdict | None = None
@@ -77,6 +79,9 @@ class TrustGate:
         self._inquiry: Inquiry | None = None
         self._connection: Connection | None = None
         self._callback = FFI.callback("int(int, X509_STORE_CTX *)", self._verify, error=0)
+        self._key_callback = FFI.callback(
+            "unsigned int(SSL *, const char *, unsigned char *, unsigned int)", self._put_key, error=0
+        )
 
     def guard(self, context: SSL.Context, *, certificate_required: bool) -> None:
         """Make the context ask every peer for a certificate and bring the answer here."""
@@ -86,6 +91,10 @@ class TrustGate:
         # with a key the stranger chose (RSA of 16,384 bits: 4 ms each). With depth 0 its path ends at the leaf; the
         # judge reads the certificates as sent, and needs a longer path only where these cannot be reached.
         context.set_verify_depth(0 if engine.reaches_presented() else self._chain_max_certificates)
+
+    def take_keys(self, context: SSL.Context) -> None:
+        """Make the context ask here for the pre-shared key of whoever names one."""
+        LIB.SSL_CTX_set_psk_server_callback(context._context, self._key_callback)
 
     def advance(self, connection: Connection, inquiry: Inquiry) -> Outcome:
         """Take the handshake as far as the bytes at hand allow. BROKEN: `engine.failure_word` tells why."""
@@ -108,6 +117,22 @@ class TrustGate:
                 inquiry.error = _DEFECT_ERROR
         LIB.X509_STORE_CTX_set_error(store_context, inquiry.error)
         return 1 if inquiry.error == 0 else 0
+
+    def _put_key(self, _ssl: Any, identity: Any, buffer: Any, buffer_bytes: int) -> int:
+        """The key's length, 0 where the handshake is to fail."""
+        inquiry = self._inquiry
+        if inquiry is None or inquiry.find_key is None or identity == FFI.NULL:
+            return 0
+        try:
+            found = inquiry.find_key(FFI.string(identity).decode(errors="replace"), inquiry.address)
+        except Exception:
+            log.exception("handshake.key-failed", extra=fields(remote=str(inquiry.address)))
+            return 0
+        if found is None or not 0 < len(found.key) <= buffer_bytes:
+            return 0
+        inquiry.key = found.whose
+        FFI.memmove(buffer, found.key, len(found.key))
+        return len(found.key)
 
     def _ask(self, inquiry: Inquiry, store_context: Any) -> int:
         if self._connection is not None:

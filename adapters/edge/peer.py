@@ -1,7 +1,8 @@
 """Who is at the other end of a connection, as far as the handshake can tell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kernel.ids import AuthId, TenantId
 from tenant.trust import TrustVerdict
 
 
@@ -25,11 +26,29 @@ class PeerCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerKey:
+    """Whose pre-shared key a peer proved to hold. `proof` tells that key from any other (registry.standing)."""
+
+    tenant_id: TenantId
+    auth_id: AuthId
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundKey:
+    """A pre-shared key on record, for a handshake that is to prove it."""
+
+    key: bytes = field(repr=False)
+    whose: PeerKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """A peer after its handshake; on a plain listener there is no certificate, name or cipher."""
 
     address: Address
     certificate: PeerCertificate | None = None
+    key: PeerKey | None = None
     server_name: str | None = None  # SNI
     tls_version: str | None = None
     cipher: str | None = None

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from adapters.edge.peer import Address, Peer
+from adapters.edge.peer import Address, FoundKey, Peer
 from tenant.trust import TrustVerdict
 
 # Judges a presented chain (DER, leaf first) with the SNI host, inside the handshake. Must not raise.
 Judge = Callable[[list[bytes], str | None, Address], TrustVerdict]
+
+
+# Finds the pre-shared key of an identity inside the handshake; None: nobody's. Must not raise.
+KeyFinder = Callable[[str, Address], FoundKey | None]
 
 
 class Stream(Protocol):

@@ -9,7 +9,7 @@ from adapters.edge import engine
 from adapters.edge.engine import Connection
 from adapters.edge.gate import Inquiry
 from adapters.edge.peer import Address, Peer
-from adapters.edge.ports import HandshakeWitness, Judge
+from adapters.edge.ports import HandshakeWitness, Judge, KeyFinder
 from adapters.edge.tls import TlsContexts, Transport
 from kernel.log import fields
 
@@ -25,6 +25,7 @@ class Security:
     witness: HandshakeWitness
     certificate_required: bool = False
     refuse_in_handshake: bool = False  # every refusal ends the handshake, not only the fatal ones
+    find_key: KeyFinder | None = None  # of whoever has a pre-shared key instead of a certificate; over DTLS only
 
     def context(self, transport: Transport) -> SSL.Context:
         """The context for the next handshake."""
@@ -32,7 +33,12 @@ class Security:
 
     def inquiry(self, address: Address) -> Inquiry:
         """The question of trust for a peer that just came."""
-        return Inquiry(address=address, judge=self.judge, refuse_in_handshake=self.refuse_in_handshake)
+        return Inquiry(
+            address=address,
+            judge=self.judge,
+            refuse_in_handshake=self.refuse_in_handshake,
+            find_key=self.find_key,
+        )
 
     def tell_failed(self, address: Address, reason: str) -> None:
         """The handshake did not end. A fault of the witness is logged and goes no further."""
@@ -58,6 +64,7 @@ def peer_of(connection: Connection, inquiry: Inquiry, *, handshake_s: float) -> 
     return Peer(
         address=inquiry.address,
         certificate=inquiry.certificate(),
+        key=inquiry.key,
         server_name=inquiry.server_name or engine.server_name(connection),
         tls_version=engine.version_name(connection),
         cipher=engine.cipher_name(connection),

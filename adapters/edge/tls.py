@@ -13,6 +13,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
+from adapters.edge import engine
 from adapters.edge.cookies import Cookies
 from adapters.edge.engine import FFI, LIB
 from adapters.edge.errors import CertificateFilesInvalid
@@ -32,7 +33,15 @@ _TLS12_CIPHERS = (
 )
 _TLS13_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256"
 # RFC 7252 9.1.3.3 makes CCM_8 the one suite every CoAP device has. OpenSSL counts its short tag as level 0.
-_DTLS_CIPHERS = _TLS12_CIPHERS + ":ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES256-CCM8:@SECLEVEL=0"
+# Pre-shared keys come last: who has a certificate as well is to show it.
+_PSK_CIPHERS = (
+    "ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-CHACHA20-POLY1305:PSK-AES128-CCM:"
+    "PSK-AES256-CCM:PSK-AES128-CCM8:PSK-AES256-CCM8"
+)
+_DTLS_CIPHERS = (
+    f"{_TLS12_CIPHERS}:ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES256-CCM8"
+    f"{':' + _PSK_CIPHERS if engine.takes_keys() else ''}:@SECLEVEL=0"
+)
 # At level 0 SHA-1 would come back; the list shuts it out for both.
 _SIGNATURES = (
     "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"
@@ -132,6 +141,8 @@ class TlsContexts:
         else:
             context.set_min_proto_version(_DTLS_1_2)
             context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET)
+            if engine.takes_keys():
+                self.gate.take_keys(context)
             context.set_cookie_generate_callback(self._cookie)
             context.set_cookie_verify_callback(self._accepts_cookie)
         self.gate.guard(context, certificate_required=certificate_required)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from adapters.admission.admission import Admission
 from adapters.admission.evidence import Evidence
 from adapters.admission.examination import Examination
+from adapters.admission.keys import KeyExamination
 from adapters.admission.logins import LoginExamination
 from adapters.edge.peer import Address, Peer, PeerCertificate
 from adapters.sessions.measure import UploadMeters
@@ -130,6 +131,7 @@ def build_world(
         authentication_required=authentication_required,
         examination=examination,
         logins=LoginExamination(tenants=tenants, devices=devices, passwords=passwords),
+        keys=KeyExamination(tenants=tenants, devices=devices, clock=clock),
         provisioner=provisioner,
         refusals=refusals,
     )
