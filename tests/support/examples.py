@@ -88,7 +88,7 @@ def _line_agrees(wanted: str, found: str) -> bool:
     wanted_json, found_json = _json(wanted), _json(found)
     if isinstance(wanted_json, dict | list) and isinstance(found_json, dict | list):
         return _same(wanted_json, found_json)
-    return _text_agrees(wanted.rstrip(), found.rstrip())
+    return _text_agrees(wanted.strip(), found.strip())
 
 
 def _same(wanted: Any, found: Any) -> bool:
