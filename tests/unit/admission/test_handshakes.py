@@ -9,6 +9,7 @@ from adapters.admission.handshakes import HandshakeJudge
 from adapters.admission.witness import HandshakeRecord
 from adapters.edge.peer import Address
 from kernel.errors import Refused
+from kernel.ids import DeviceId
 from registry.errors import StorageUnavailable
 from storage.memory import MemoryConnectPath
 from tenant.model import AdapterSettings, RegistrationLimits
@@ -121,7 +122,7 @@ async def test_hono_adapters_188_a_disabled_device_is_told_after_the_handshake(c
     world = a_world(ca)
     device = await a_known_device(world, ca)
     [device_id] = devices(world)
-    world.store.devices.set_enabled(ACME, [device_id], deed_at(world.clock.now()), enabled=False)  # type: ignore[arg-type]
+    world.store.devices.set_enabled(ACME, [DeviceId(device_id)], deed_at(world.clock.now()), enabled=False)
     assert code_in_handshake(world, device) is None
 
 
