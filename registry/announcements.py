@@ -16,13 +16,13 @@ from kernel.clock import Clock
 from kernel.errors import Unavailable
 from kernel.ids import DeviceId, TenantId
 from kernel.log import fields
-from messaging.message import PROVISIONING_NOTIFICATION, Bundle, Envelope, MessageKind
+from messaging.message import Bundle
 from messaging.ports import Northbound
 from registry.errors import ProvisioningWithdrawn
 from registry.model import Device
+from registry.notifications import device_event
 from registry.ports import ConnectPath
 from tenant.directory import TenantDirectory
-from tenant.ttl import event_ttl_ms
 
 log = logging.getLogger(__name__)
 
@@ -53,26 +53,14 @@ class Announcer:
 
     def event(self, device: Device) -> Bundle:
         """The event itself, to be submitted."""
-        tenant = self._tenants.find(device.tenant_id)
-        properties = {
-            "hono_registration_status": "NEW",
-            "tenant_id": device.tenant_id,
-            "device_id": device.device_id,
-            "orig_adapter": "hono-device-registry",
-            "orig_address": "event",
-        }
-        if device.status.gateway_id is not None:
-            properties["gateway_id"] = device.status.gateway_id
-        envelope = Envelope(
-            tenant_id=device.tenant_id,
-            device_id=device.device_id,
-            kind=MessageKind.EVENT,
-            qos=1,
-            content_type=PROVISIONING_NOTIFICATION,
-            ttl_ms=None if tenant is None else event_ttl_ms(tenant.resource_limits, tenant.defaults, None),
-            properties=properties,
+        return device_event(
+            self._tenants.find(device.tenant_id),
+            device.tenant_id,
+            device.device_id,
+            "NEW",
+            moment_ms=self._clock.now_ms(),
+            gateway_id=device.status.gateway_id,
         )
-        return Bundle(envelope, self._clock.now_ms(), [None])
 
     async def announce(self, device: Device) -> None:
         """Send the event and remember that it is kept. Raises NorthboundUnavailable, StorageUnavailable."""

@@ -19,6 +19,7 @@ from storage.rows import moment_of
 from storage.sqlite import flush_commits, unavailable
 
 NAME = "notifications"
+NOTE_EVERY = 10_000  # rows with nothing to tell: how far one came past them is noted, too, or they would seem missed
 
 _DATA_VERSION = "PRAGMA data_version"
 _POSITION = f"SELECT position FROM publications WHERE name = '{NAME}'"
@@ -48,6 +49,7 @@ class SqlitePublications:
         self._lock_file: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._position = 0  # what is up to here has been told
+        self._noted = 0  # the same on record, or behind it
         self._seen = -1  # the state of the database in which nothing was left to read
         self._reading = -1  # the state in which the last page was read, if that was all
 
@@ -60,6 +62,7 @@ class SqlitePublications:
                     connection = self._database.connect_writer()
                     flush_commits(connection, at_once=False)  # told twice after a power failure, which is allowed
                     (self._position,) = connection.execute(_POSITION).fetchone()
+                    self._noted = self._position
                     self._connection = connection
             except sqlite3.Error as fault:
                 raise unavailable(fault) from fault
@@ -109,11 +112,12 @@ class SqlitePublications:
 
     def note(self, page: RecordedPage) -> None:
         with self._using:
-            if page.changes:  # else it costs nothing to look at the same rows again after a restart
+            if page.changes or page.behind - self._noted >= NOTE_EVERY:
                 try:
                     self._connected().execute(_NOTE, (page.behind,))
                 except sqlite3.Error as fault:
                     raise unavailable(fault) from fault
+                self._noted = page.behind
             self._position = page.behind
             self._seen = self._reading
 

@@ -9,6 +9,7 @@ import pytest
 from kernel.errors import Unavailable
 from kernel.ids import DeviceId
 from registry.notifications import RecordedChange
+from storage import publications
 from tenant.audit import AuditRow
 from tests.support.stores import (
     DEED,
@@ -25,6 +26,7 @@ from tests.support.stores import (
     put,
     tenant,
 )
+from tests.support.waiting import until_blocking
 
 SENSOR = DeviceId("sensor-1")
 
@@ -201,3 +203,24 @@ def test_a_change_by_another_process_is_noticed(tmp_path: Path) -> None:
     assert names(told(gateway)) == ["tenant.created"]
     gateway.close()
     command_line.close()
+
+
+def test_refusals_that_made_room_are_not_taken_for_changes_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publications, "NOTE_EVERY", 100)
+    gateway = open_sqlite(tmp_path, audit_rows_max=100)
+    assert gateway.publications.take_turn()
+    for _ in range(300):
+        gateway.connect_path.record(AuditRow(moment=NOW, what="device.refused", code="untrusted-issuer"))
+    until_blocking(lambda: gateway.audit.last_position() == 300)
+    assert told(gateway) == []
+    gateway.close()
+    command_line = open_sqlite(tmp_path, audit_rows_max=100)
+    command_line.tenants.create(tenant(TENANT), DEED)
+    command_line.close()
+    again = open_sqlite(tmp_path, audit_rows_max=100)
+    assert again.publications.take_turn()
+    page = again.publications.read(limit=10)
+    assert (names(list(page.changes)), page.missed) == (["tenant.created"], 0)
+    again.close()
