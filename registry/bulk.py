@@ -2,6 +2,9 @@
 
 Done in transactions of bounded size, so that connecting devices never wait long; one that fails leaves those before it
 done. A wish for more devices than one call may touch is continued by the next call from where this one ended.
+
+Whether a device is a gateway depends on what others name: deleting the one decides the other. Who is to go is then
+settled before the first of them goes, and what is too much for one call is not begun.
 """
 
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from kernel.ids import DeviceId, TenantId
+from registry.errors import TooManyFound
 from registry.ports import DeviceRepository
 from tenant.audit import Deed
 from tenant.errors import TenantUnknown
@@ -48,11 +52,7 @@ class BulkAdministration:
         """At most IDS_MAX devices. Raises TenantUnknown."""
         holder = self._known(tenant_id)
         named = [DeviceId(device_id) for device_id in dict.fromkeys(device_ids)]
-        done = {
-            device_id
-            for start in range(0, len(named), BATCH_DEVICES)
-            for device_id in self._change(holder, named[start : start + BATCH_DEVICES], action, deed)
-        }
+        done = set(self._change_all(holder, named, action, deed))
         return BulkOutcome(done=len(done), unknown=[device_id for device_id in named if device_id not in done])
 
     def change_found(
@@ -60,10 +60,12 @@ class BulkAdministration:
     ) -> BulkOutcome:
         """What the query finds, its paging and order aside, behind the device `after`; at most DEVICES_PER_CALL_MAX.
 
-        Raises TenantUnknown, PointerUnsearchable.
+        Raises TenantUnknown, PointerUnsearchable, TooManyFound.
         """
         holder = self._known(tenant_id)
         place = None if after is None else DeviceId(after)
+        if action is BulkAction.DELETE and query.is_gateway is not None:
+            return BulkOutcome(done=len(self._change_all(holder, self._settled(holder, query, place), action, deed)))
         done = 0
         for _ in range(0, DEVICES_PER_CALL_MAX, BATCH_DEVICES):
             found = self._devices.find_ids(holder, query, after=place, limit=BATCH_DEVICES)
@@ -78,6 +80,25 @@ class BulkAdministration:
         if tenant is None:
             raise TenantUnknown(f"there is no tenant {tenant_id[:60]!r}")
         return tenant.tenant_id
+
+    def _settled(self, tenant_id: TenantId, query: Query, after: DeviceId | None) -> Sequence[DeviceId]:
+        """All that the query finds at this moment. Raises TooManyFound."""
+        found = self._devices.find_ids(tenant_id, query, after=after, limit=DEVICES_PER_CALL_MAX + 1)
+        if len(found) > DEVICES_PER_CALL_MAX:
+            raise TooManyFound(
+                f"more than {DEVICES_PER_CALL_MAX} devices to delete: who is a gateway changes as they go; narrow it by"
+                " filters, or leave isGateway out"
+            )
+        return found
+
+    def _change_all(
+        self, tenant_id: TenantId, device_ids: Sequence[DeviceId], action: BulkAction, deed: Deed
+    ) -> Sequence[DeviceId]:
+        return [
+            device_id
+            for start in range(0, len(device_ids), BATCH_DEVICES)
+            for device_id in self._change(tenant_id, device_ids[start : start + BATCH_DEVICES], action, deed)
+        ]
 
     def _change(
         self, tenant_id: TenantId, device_ids: Sequence[DeviceId], action: BulkAction, deed: Deed

@@ -152,6 +152,13 @@ class CredentialInvalid(Malformed):
     told = "malformed credentials"
 
 
+class TooManyFound(Malformed):
+    """More devices meet the filters than may be changed together, and by parts it would come out differently."""
+
+    code = "too-many-found"
+    told = "too many devices"
+
+
 class CredentialLimitReached(Forbidden):
     """More credentials than the tenant allows a device."""
 
