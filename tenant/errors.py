@@ -49,6 +49,12 @@ class NoValidAnchor(Unauthenticated):
     code = "no-valid-anchor"
 
 
+class RevocationUnchecked(Unauthenticated):
+    """The trust anchor wants revocation checked, and it cannot be."""
+
+    code = "revocation-unchecked"
+
+
 class TenantExists(Conflict):
     """The tenant id is taken."""
 

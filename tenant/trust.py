@@ -28,7 +28,14 @@ from pki.errors import (
 )
 from tenant.anchors import AnchorIndex
 from tenant.directory import TenantDirectory
-from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguous, UntrustedIssuer
+from tenant.errors import (
+    NoValidAnchor,
+    RevocationUnchecked,
+    ServerNameWithoutTenant,
+    TenantAmbiguous,
+    UntrustedIssuer,
+)
+from tenant.model import TrustAnchor
 from tenant.verdicts import Trusted, TrustVerdict
 
 __all__ = ["TrustJudge", "TrustVerdict"]
@@ -180,11 +187,12 @@ class TrustJudge:
         found = judge(presented, [anchor.authority for anchor in valid], at=at, rules=self._rules, explain=explain)
         if found.authority is not None:
             anchor = next(anchor for anchor in valid if anchor.authority is found.authority)
+            unchecked = _unchecked(anchor)
             return TrustVerdict(
                 presented=tuple(presented),
                 tenant_id=tenant_id,
-                anchor=anchor,
-                refusal=None,
+                anchor=None if unchecked else anchor,
+                refusal=unchecked,
                 checks=found.checks,
                 as_of=self._tenants.version,
             )
@@ -194,6 +202,15 @@ class TrustJudge:
         return TrustVerdict(
             presented=tuple(presented), tenant_id=tenant_id, anchor=None, refusal=fault, checks=found.checks
         )
+
+
+def _unchecked(anchor: TrustAnchor) -> RevocationUnchecked | None:
+    """Nobody is let in whose certificate may be revoked for all that is known here."""
+    if anchor.revocation is None or not anchor.revocation.enabled:
+        return None
+    return RevocationUnchecked(
+        f"trust anchor {anchor.anchor_id!r} wants OCSP asked of each certificate, which this release does not do"
+    )
 
 
 def _require_leaf_in_time(leaf: Certificate, at: datetime) -> None:

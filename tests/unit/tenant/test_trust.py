@@ -1,12 +1,20 @@
 """Which tenant a chain speaks for: hono-registry 4.2 with 4.8 over it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from kernel.errors import Refused
 from pki.errors import AnchorNotValidNow, CertificateExpired, CertificateNotYetValid, PathIncomplete, SignatureInvalid
-from tenant.errors import NoValidAnchor, ServerNameWithoutTenant, TenantAmbiguous, UntrustedIssuer
+from tenant.errors import (
+    NoValidAnchor,
+    RevocationUnchecked,
+    ServerNameWithoutTenant,
+    TenantAmbiguous,
+    UntrustedIssuer,
+)
+from tenant.model import RevocationCheck
 from tests.support.certificates import NOON, Issued, make_ca, make_self_signed
 from tests.support.domain import World, an_anchor, build_world
 
@@ -189,3 +197,13 @@ def test_a_root_that_does_not_fit_leaves_the_path_incomplete_or_the_signature_wr
     world.put_tenant("acme", an_anchor(make_ca("CN=Root")))
     device = make_ca("CN=Root").issue_ca("CN=Lower").issue("CN=dev-1")
     assert isinstance(refusal_of(world, device), (PathIncomplete, SignatureInvalid))
+
+
+def test_nobody_is_let_in_where_revocation_is_to_be_checked_and_is_not(world: World) -> None:
+    ca = make_ca("CN=CA")
+    world.put_tenant("acme", replace(an_anchor(ca), revocation=RevocationCheck(enabled=True)))
+    assert isinstance(refusal_of(world, ca.issue("CN=dev-1")), RevocationUnchecked)
+    world.put_tenant(
+        "acme", replace(an_anchor(ca), revocation=RevocationCheck(responder_uri="http://ocsp.example.com"))
+    )
+    assert world.verdict(ca.issue("CN=dev-1")).anchor is not None
