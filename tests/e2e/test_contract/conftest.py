@@ -8,7 +8,11 @@ import pytest
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.management import ManagementClient, operator_of
 
-AS_HONO: dict[str, dict[str, Any]] = {"mqtt": {"take_over": False}, "registry": {"notification_retry_s": 1.0}}
+AS_HONO: dict[str, dict[str, Any]] = {
+    "mqtt": {"take_over": False},
+    "registry": {"notification_retry_s": 1.0},
+    "operators": {"login_free_tries": 1000},  # many tests show wrong credentials, all from one address
+}
 
 
 @pytest.fixture(scope="session")
