@@ -29,6 +29,7 @@ from kernel.exchange import Answer, Exchange, Need, Parameter, Reply, Route
 from kernel.ids import generate_id
 from registry.administration import CredentialAdministration, DeviceAdministration
 from registry.credentials import CredentialUpdate
+from registry.device_rules import require_valid
 from registry.model import Device, DeviceStatus
 from tenant.administration import TenantAdministration
 from tenant.audit import Deed
@@ -226,7 +227,8 @@ class RegistrationRoutes:
             outcome.skipped += 1
             return
         made = device_of(body.device, tenant_id, body.id, DeviceStatus(created=deed.moment))
-        self._credentials.replace(tenant_id, body.id, updates, deed)  # first: it has more to refuse
+        require_valid(made)  # before anything is written
+        self._credentials.replace(tenant_id, body.id, updates, deed)
         self._devices.replace(made, deed)
         outcome.replaced += 1
 

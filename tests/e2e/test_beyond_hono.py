@@ -183,6 +183,21 @@ def test_lines_that_cannot_be_imported_are_told_and_the_others_done(registry: Ma
     assert registry.get(f"/v1/devices/{tenant}/there").json["ext"] == {"new": 1}
 
 
+def test_a_line_that_is_refused_leaves_device_and_credentials_as_they_are(
+    registry: ManagementClient, tenant: str
+) -> None:
+    password = {"type": "hashed-password", "auth-id": "a", "secrets": [{"pwd-plain": "hush"}]}
+    registry.post(f"/tuhono/v1/registrations/{tenant}", {"id": "a", "credentials": [password]})
+    before = registry.get(f"/v1/devices/{tenant}/a"), registry.get(f"/v1/credentials/{tenant}/a")
+    device_wrong = {"id": "a", "device": {"via": ["b"], "memberOf": ["c"]}, "credentials": []}
+    credentials_wrong = {"id": "a", "device": {"ext": {"new": 1}}, "credentials": [{"type": "psk", "auth-id": "a"}]}
+    sent = lines(device_wrong, credentials_wrong)
+    answer = registry.post(f"/tuhono/v1/import/{tenant}?existing=replace", body=sent, content_type=NDJSON)
+    assert (answer.json["replaced"], answer.json["failed"]) == (0, 2)
+    after = registry.get(f"/v1/devices/{tenant}/a"), registry.get(f"/v1/credentials/{tenant}/a")
+    assert [(answer.etag, answer.json) for answer in after] == [(answer.etag, answer.json) for answer in before]
+
+
 def test_imports_have_bounds(registry: ManagementClient, tenant: str) -> None:
     many = lines(*({"id": f"d{number}"} for number in range(501)))
     assert registry.post(f"/tuhono/v1/import/{tenant}", body=many, content_type=NDJSON).status == 400
