@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Final
 
 from adapters.sessions.session import Session
 from adapters.sessions.table import SessionTable
@@ -23,12 +22,12 @@ from registry.presence import BEAT_S, PresenceRecord, Sighting
 
 log = logging.getLogger(__name__)
 
-FLUSH_S: Final = 1.0  # how long connections that began or ended wait to be written
-SWEEP_S: Final = 60.0  # between two rounds through all sessions
-BATCH_MAX: Final = 100  # devices written in one transaction: connecting devices wait for it
-SLICE_MAX: Final = 1_000  # sessions gone through in one turn of the loop
-CHANGED_MAX: Final = 100_000  # devices waiting to be written
-RETRY_S: Final = 5.0
+FLUSH_S = 1.0  # how long connections that began or ended wait to be written
+SWEEP_S = 60.0  # between two rounds through all sessions
+BATCH_MAX = 100  # devices written in one transaction: connecting devices wait for it
+SLICE_MAX = 1_000  # sessions gone through in one turn of the loop
+CHANGED_MAX = 100_000  # devices waiting to be written
+RETRY_S = 5.0
 
 _Key = tuple[TenantId, DeviceId]
 
