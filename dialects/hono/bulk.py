@@ -90,8 +90,8 @@ class BulkRoutes:
                 tag=_TAG,
                 summary="Enable, disable or delete many devices",
                 says=f"By ids, at most {IDS_MAX}, or by filters, at most {DEVICES_PER_CALL_MAX} devices a call. Live"
-                " connections of devices that are disabled or deleted end. Deleting by isGateway is done in one call, or"
-                " not at all.",
+                " connections of devices that are disabled or deleted end. Deleting by isGateway is done in one call,"
+                " or not at all.",
                 tenant_in="tenantId",
                 body=BulkBody,
                 body_required=True,
