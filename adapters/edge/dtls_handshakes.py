@@ -26,6 +26,7 @@ from kernel.log import fields
 
 log = logging.getLogger(__name__)
 
+KEY_UNPROVEN = "key-unproven"  # what a peer with another key sends cannot be read, and DTLS passes over that
 _INBOX_MAX = 32  # datagrams that wait for one handshake's turn; the longest flight of a client has a dozen
 
 
@@ -106,7 +107,7 @@ class DtlsHandshakes:
     def expire(self, now: float) -> None:
         """Drop handshakes that took too long, and send the flights again that are due."""
         for handshake in self._deadlines.take_due(now):
-            self._fail(handshake, "handshake-timeout")
+            self._fail(handshake, "handshake-timeout" if handshake.inquiry.key is None else KEY_UNPROVEN)
         due = [each for each in self._silent if each.retransmit_at is not None and each.retransmit_at <= now]
         for handshake in due:
             self._retransmit(handshake)

@@ -23,7 +23,7 @@ each_client = pytest.mark.parametrize("client", CLIENTS)
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    with running_gateway(tmp_path_factory.mktemp("keys")) as started:
+    with running_gateway(tmp_path_factory.mktemp("keys"), edge={"handshake_deadline_s": 4.0}) as started:
         yield started
 
 
@@ -60,6 +60,7 @@ def test_a_key_proves_a_device(site: Site, client: str) -> None:
 def test_hono_registry_238_who_holds_another_key_does_not_get_through_the_handshake(site: Site, client: str) -> None:
     identity = register(site)
     send(client, site, identity, "another-key-0000")
+    until_blocking(lambda: '"key-unproven"' in site.gateway.log_file.read_text(), within_s=30)
     send(client, site, f"nobody@{site.tenant_id}")
     send(client, site, "no-tenant")
     assert site.messages() == []

@@ -90,4 +90,4 @@ def test_exceptions_to_the_status_of_a_kind_are_named_in_their_row() -> None:
 
 def test_every_reason_of_a_failed_handshake_is_on_the_page() -> None:
     named = {row[0].strip("`") for row in rows(3)}
-    assert {*engine._WORDS.values(), "protocol-error", "made-room", "internal"} == named
+    assert {*engine._WORDS.values(), "protocol-error", "made-room", "key-unproven", "internal"} == named
