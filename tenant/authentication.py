@@ -20,7 +20,7 @@ from kernel.errors import Unauthenticated, Unavailable
 from kernel.exchange import Need
 from kernel.log import fields
 from tenant.failed_logins import FailedLogins
-from tenant.login_throttle import LoginThrottle, network_of
+from tenant.login_throttle import Attempt, LoginThrottle, network_of
 from tenant.operator_errors import BadCredentials
 from tenant.operators import (
     KEY_PREFIX,
@@ -115,12 +115,16 @@ class OperatorAuthentication:
         operator = await asyncio.to_thread(self._operators.find, account) if account else None
         password_hash = NOBODYS_HASH if operator is None else operator.password_hash or NOBODYS_HASH
         digest = self._verified.digest(account, network, password)
-        is_right = self._verified.holds(account, network, password_hash, digest)
-        if not is_right:
-            is_right = await self._verify(account, network, password_hash, password, digest)
+        task = self._verifying.get((account, password_hash, digest))
+        if task is None:
+            self._throttle.check(account, network)  # again: others began while the record was read
+            if not self._verified.holds(account, network, password_hash, digest):
+                task = self._verify(account, network, password_hash, password, digest)
+        is_right = task is None or await asyncio.shield(task)
         if operator is None or not is_right or not operator.enabled or operator.password_hash is None:
             raise self._refused("no operator of this name has this password", operator, network, remote)
-        self._throttle.succeeded(account, network)
+        if task is not None:  # what is only remembered wipes out no guesses made beside it from the same address
+            self._throttle.succeeded(account, network)
         return ProvenOperator(operator=operator)
 
     async def by_key(self, key: str, remote: str, *, name: str | None = None) -> ProvenOperator:
@@ -160,16 +164,16 @@ class OperatorAuthentication:
             return operator if key is not None and key.is_valid_at(self._clock.now()) else None
         return operator if claim.password_stamp == operator.password_stamp else None
 
-    async def _verify(self, account: str, network: str, password_hash: str, password: str, digest: bytes) -> bool:
-        """As many as ask with the same password at the same time ask once, and count once."""
+    def _verify(
+        self, account: str, network: str, password_hash: str, password: str, digest: bytes
+    ) -> "asyncio.Task[bool]":
+        """As many as ask with the same password at the same time ask once, and count once. Raises TooManyAttempts."""
+        attempt = self._throttle.begin(account, network)
+        task = asyncio.create_task(self._verify_now(account, network, password_hash, password, digest))
         key = (account, password_hash, digest)
-        task = self._verifying.get(key)
-        if task is None:
-            self._throttle.begin(account, network)
-            task = asyncio.create_task(self._verify_now(account, network, password_hash, password, digest))
-            self._verifying[key] = task
-            task.add_done_callback(partial(self._verifying_done, key, account, network))
-        return await asyncio.shield(task)
+        self._verifying[key] = task
+        task.add_done_callback(partial(self._verifying_done, key, attempt))
+        return task
 
     async def _verify_now(self, account: str, network: str, password_hash: str, password: str, digest: bytes) -> bool:
         is_right = await self._passwords.verify(password_hash, password[: PASSWORD_MAX_CHARS + 1])
@@ -177,12 +181,10 @@ class OperatorAuthentication:
             self._verified.add(account, network, password_hash, digest)
         return is_right
 
-    def _verifying_done(
-        self, key: tuple[str, str, bytes], account: str, network: str, task: "asyncio.Task[bool]"
-    ) -> None:
+    def _verifying_done(self, key: tuple[str, str, bytes], attempt: Attempt, task: "asyncio.Task[bool]") -> None:
         del self._verifying[key]
         if task.cancelled() or task.exception() is not None:
-            self._throttle.undone(account, network)
+            self._throttle.undone(attempt)
 
     async def _note_use(self, key: ApiKey) -> None:
         moment = self._clock.now()

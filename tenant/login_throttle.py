@@ -8,7 +8,8 @@ Three counts of failures, each bounded, each closing for twice as long with ever
 
 A network from which the account logged in lately is spared the last two, so a storm of guesses elsewhere, or of a
 neighbour at other names, costs an operator at its usual place nothing. An attempt counts as failed from its
-beginning until it succeeds: many at once gain nothing. Attempts while closed are not looked at and do not count.
+beginning until it succeeds, and begins only where nothing is closed: many at once gain nothing. Attempts while closed
+are not looked at and do not count.
 
 When a table is full, of its longest untouched entries the least suspicious one makes room.
 """
@@ -56,17 +57,20 @@ class LoginThrottle:
         if wait_s > 0:
             raise TooManyAttempts(wait_s)
 
-    def begin(self, account: str, network: str) -> None:
-        """An attempt: failed, unless `succeeded` or `undone` follows."""
-        self._pairs.charge((account, network))
-        self._networks.charge(network)
-        self._accounts.charge(account)
+    def begin(self, account: str, network: str) -> "Attempt":
+        """An attempt: failed, unless `succeeded` or `undone` follows. Raises TooManyAttempts."""
+        self.check(account, network)
+        return Attempt(
+            pair=self._pairs.charge((account, network)),
+            network=self._networks.charge(network),
+            account=self._accounts.charge(account),
+        )
 
-    def undone(self, account: str, network: str) -> None:
-        """The attempt was not looked at, for reasons of our own."""
-        self._pairs.refund((account, network))
-        self._networks.refund(network)
-        self._accounts.refund(account)
+    def undone(self, attempt: "Attempt") -> None:
+        """It was not looked at, for reasons of our own."""
+        self._pairs.refund(attempt.pair)
+        self._networks.refund(attempt.network)
+        self._accounts.refund(attempt.account)
 
     def succeeded(self, account: str, network: str) -> None:
         """All is forgotten of the account, and of the network."""
@@ -95,6 +99,25 @@ class _Count:
     failures: int = 0
     open_at: float = 0.0
     last: float = 0.0
+    serial: int = 0  # of the last charge that stands
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One failure in one table, and when it was open before that."""
+
+    who: Hashable
+    serial: int
+    open_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What an attempt was charged with."""
+
+    pair: Charge
+    network: Charge
+    account: Charge
 
 
 class Backoff:
@@ -116,12 +139,14 @@ class Backoff:
         count = self._counts.get(who)
         return 0.0 if count is None else count.open_at - self._clock.monotonic()
 
-    def charge(self, who: Hashable) -> None:
+    def charge(self, who: Hashable) -> Charge:
         now = self._clock.monotonic()
         count = self._counts.pop(who, None)
         if count is None or now > max(count.last, count.open_at) + FORGOTTEN_AFTER_S:
             count = _Count()
         self._counts[who] = count
+        count.serial += 1
+        charge = Charge(who, count.serial, count.open_at)
         count.failures += 1
         count.last = now
         beyond = count.failures - self._free
@@ -129,12 +154,16 @@ class Backoff:
             count.open_at = now + min(self._max_s, self._first_s * 2.0 ** min(beyond, _DOUBLINGS_MAX))
         if len(self._counts) > self._entries_max:
             self._make_room()
+        return charge
 
-    def refund(self, who: Hashable) -> None:
-        count = self._counts.get(who)
-        if count is not None:
-            count.failures -= 1
-            count.open_at = count.last
+    def refund(self, charge: Charge) -> None:
+        """What others were charged with meanwhile, and the time that closes for, stay."""
+        count = self._counts.get(charge.who)
+        if count is None or not count.failures:
+            return
+        count.failures -= 1
+        if count.serial == charge.serial:
+            count.open_at, count.serial = charge.open_at, charge.serial - 1
 
     def clear(self, who: Hashable) -> None:
         self._counts.pop(who, None)

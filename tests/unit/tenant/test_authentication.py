@@ -183,6 +183,24 @@ async def test_guesses_are_slowed_and_told_in_the_audit(desk: Desk) -> None:
     assert [row.facts["attempts"] for row in desk.audited("operator.refused")] == ["1", "4"]
 
 
+async def test_guesses_at_the_same_time_are_no_more_than_one_after_the_other(desk: Desk) -> None:
+    guesses = (desk.authentication.by_password("ada", f"guess {number}", HERE) for number in range(30))
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    assert [type(one) for one in outcomes].count(TooManyAttempts) == 25
+    assert desk.passwords.verified == 5
+
+
+async def test_guesses_beside_an_operator_at_work_are_slowed_all_the_same(desk: Desk) -> None:
+    await desk.authentication.by_password("ada", PASSWORD, HERE)
+    for number in range(5):
+        await desk.authentication.by_password("ada", PASSWORD, HERE)
+        with pytest.raises(BadCredentials):
+            await desk.authentication.by_password("ada", f"guess {number}", HERE)
+    with pytest.raises(TooManyAttempts):
+        await desk.authentication.by_password("ada", "guess", HERE)
+    assert desk.passwords.verified == 6
+
+
 async def test_strange_keys_and_tokens_are_slowed_and_a_good_key_never_is(desk: Desk) -> None:
     _, secret = key_of(desk)
     faults: list[type[Exception]] = []
