@@ -11,11 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conf.management import ManagementSettings
-from kernel.meters import Meters
-from management.health import HealthChecks
-from management.server import ManagementServer
-from tests.support.certificates import make_ca, make_server
+from tests.support.served import Management
 
 ROOT = Path(__file__).parents[2]
 STEPS = ROOT / "scripts" / "docker"
@@ -80,17 +76,10 @@ def test_the_dockerfile_runs_only_steps_that_are_scripts_and_ends_as_nobody_spec
 
 
 async def test_the_healthcheck_tells_alive_from_dead(tmp_path: Path) -> None:
-    paths = make_server(make_ca()).write(tmp_path, "server")
-    health = HealthChecks()
+    management = Management(tmp_path)
+    server = management.server
     reason: list[str | None] = [None]
-    health.add_liveness("writer", lambda: reason[0])
-    server = ManagementServer(
-        settings=ManagementSettings(port=0),
-        certificate_file=paths.certificate,
-        key_file=paths.key,
-        meters=Meters(),
-        health=health,
-    )
+    management.health.add_liveness("writer", lambda: reason[0])
     await server.start()
     port = str(server.port)
     try:

@@ -4,12 +4,14 @@ What was not sent is not stored and not sent back; lists of ids may come as one 
 a body may carry it, so that what was read can be written again, and it counts for nothing.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dialects.hono.errors import BodyInvalid
 from dialects.hono.shapes.connection import ConnectionView
 from dialects.hono.shapes.values import CONTROL_FREE, Json, Timestamp, moment_text
 from kernel.ids import ID_MAX_CHARS, DeviceId, TenantId
@@ -24,6 +26,11 @@ HEADERS_MAX = 32
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX_CHARS, pattern=CONTROL_FREE)]
 Gateway = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS, pattern=CONTROL_FREE)]
 Header = Annotated[str, Meta(max_length=HEADER_MAX_CHARS, pattern=CONTROL_FREE)]
+# Beside a list no text can have a pattern: msgspec 0.22 writes beyond the memory it took for such a union. What the
+# pattern says of a single text is looked at here.
+_PATTERN = {"pattern": CONTROL_FREE}
+OneGateway = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS, extra_json_schema=_PATTERN)]
+OneName = Annotated[str, Meta(min_length=1, max_length=NAME_MAX_CHARS, extra_json_schema=_PATTERN)]
 Gateways = Annotated[list[Gateway], Meta(max_length=VIA_MAX)]
 Groups = Annotated[list[Name], Meta(max_length=GROUPS_MAX)]
 Authorities = Annotated[
@@ -46,9 +53,9 @@ class DeviceMembers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     enabled: bool | UnsetType = UNSET
     defaults: Json | UnsetType = UNSET
-    via: Gateways | Gateway | UnsetType = UNSET
-    via_groups: Groups | Name | UnsetType = msgspec.field(name="viaGroups", default=UNSET)
-    member_of: Groups | Name | UnsetType = msgspec.field(name="memberOf", default=UNSET)
+    via: Gateways | OneGateway | UnsetType = UNSET
+    via_groups: Groups | OneName | UnsetType = msgspec.field(name="viaGroups", default=UNSET)
+    member_of: Groups | OneName | UnsetType = msgspec.field(name="memberOf", default=UNSET)
     authorities: Authorities | UnsetType = UNSET
     downstream_mapper: Name | UnsetType = msgspec.field(name="downstream-message-mapper", default=UNSET)
     upstream_mapper: Name | UnsetType = msgspec.field(name="upstream-message-mapper", default=UNSET)
@@ -92,10 +99,10 @@ def device_of(body: DeviceBody, tenant_id: str, device_id: str, status: DeviceSt
         device_id=DeviceId(device_id),
         status=status,
         enabled=_said(body.enabled),
-        via=tuple(DeviceId(gateway) for gateway in _several(body.via)),
-        via_groups=_several(body.via_groups),
-        member_of=_several(body.member_of),
-        authorities=tuple(dict.fromkeys(_several(body.authorities))),
+        via=tuple(DeviceId(gateway) for gateway in _several(body.via, "via")),
+        via_groups=_several(body.via_groups, "viaGroups"),
+        member_of=_several(body.member_of, "memberOf"),
+        authorities=tuple(dict.fromkeys(_several(body.authorities, "authorities"))),
         defaults=body.defaults or {},
         ext=body.ext or {},
         downstream_mapper=_said(body.downstream_mapper),
@@ -160,8 +167,12 @@ def _said(value: Any) -> Any:
     return None if value is UNSET else value
 
 
-def _several(value: Sequence[str] | str | UnsetType) -> tuple[str, ...]:
-    """One text is a list of one."""
+def _several(value: Sequence[str] | str | UnsetType, member: str) -> tuple[str, ...]:
+    """One text is a list of one. Raises BodyInvalid."""
     if value is UNSET:
         return ()
-    return (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, str):
+        if not re.search(CONTROL_FREE, value):
+            raise BodyInvalid(member, "must hold no control characters")
+        return (value,)
+    return tuple(value)
