@@ -12,11 +12,14 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from kernel.exchange import Answer, Need, Reply, Route
+from management.answers import PIECE_BYTES
 from management.conversation import Conversations
 from management.errors import ManagementCertificateUnusable, ManagementPortUnavailable
 from management.listener import BoundedListener
 from tests.support.certificates import Paths, make_ca, make_server
 from tests.support.served import DEADLINE_S, Management, serving
+from tests.support.waiting import until
 
 CONNECTIONS_MAX = 40
 
@@ -131,6 +134,36 @@ async def test_connections_that_send_nothing_keep_no_probe_out(tmp_path: Path) -
         assert await silent[0][0].read() == b""  # the oldest made room
         for _, writer in silent:
             writer.close()
+
+
+async def test_a_long_answer_nobody_reads_costs_a_piece_of_it(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 65_536  # 16 MiB: more than sockets take
+    route = Route(
+        method="GET",
+        path="/long",
+        handler=lambda _: Reply(body=content, content_type="application/octet-stream"),
+        need=Need.NOTHING,
+        tag="t",
+        summary="s",
+        answers={200: Answer(says="long", content_type="application/octet-stream")},
+    )
+    async with serving(tmp_path, [route]) as management:
+        reader, writer = await asyncio.open_connection("127.0.0.1", management.server.insecure_port)
+        writer.write(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        listener = management.server._insecure
+        assert listener is not None
+
+        def unsent() -> int:
+            transports = [handler.transport for handler in listener._connections.values()]
+            return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+
+        await until(unsent)
+        assert unsent() < 4 * PIECE_BYTES
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert body == content
+        assert f"content-length: {len(content)}".encode() in head.lower()
+        assert b"chunked" not in head.lower()
+        writer.close()
 
 
 async def _hello(_: web.BaseRequest) -> web.StreamResponse:
