@@ -9,6 +9,8 @@ VIA_MAX = 100  # gateways a device names
 GROUPS_MAX = 100  # groups a device is reached through, or a gateway is a member of
 AUTHORITIES_MAX = 16
 DEFAULTS_MAX_BYTES = 4096  # they are put into every message of the device
+EXT_MAX_BYTES = 32_768
+ENDPOINT_PROPERTIES_MAX_BYTES = 4096
 
 
 def require_valid(device: Device) -> None:
@@ -24,5 +26,15 @@ def require_valid(device: Device) -> None:
     ):
         if len(listed) > most:
             raise DeviceInvalid(f"{name}: must have at most {most} entries")
-    if len(json.dumps(device.defaults, ensure_ascii=False).encode()) > DEFAULTS_MAX_BYTES:
-        raise DeviceInvalid(f"defaults: must have at most {DEFAULTS_MAX_BYTES} bytes as JSON")
+    endpoint = device.command_endpoint
+    for name, members, most in (
+        ("defaults", device.defaults, DEFAULTS_MAX_BYTES),
+        ("ext", device.ext, EXT_MAX_BYTES),
+        (
+            "command-endpoint.payload-properties",
+            {} if endpoint is None else endpoint.payload_properties,
+            ENDPOINT_PROPERTIES_MAX_BYTES,
+        ),
+    ):
+        if len(json.dumps(members, ensure_ascii=False).encode()) > most:
+            raise DeviceInvalid(f"{name}: must have at most {most} bytes as JSON")

@@ -4,7 +4,7 @@ Lines are JSON objects, one a device (application/x-ndjson). An import does line
 told with its number, and the others are done all the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -37,9 +37,13 @@ from tenant.audit import Deed
 NDJSON = "application/x-ndjson"
 IMPORT_MAX_BYTES = 4 * 1024 * 1024
 IMPORT_LINES_MAX = 500
+LINE_MAX_BYTES = 1024 * 1024
+IMPORT_PASSWORDS_MAX = 500  # plain ones: each is hashed, which takes tens of milliseconds
 FAILURES_TOLD_MAX = 100
 EXPORT_DEVICES_DEFAULT = 500
 EXPORT_DEVICES_MAX = 1000
+EXPORT_MAX_BYTES = 8 * 1024 * 1024  # no device begins behind them
+EXPORT_READ_DEVICES = 100  # at one time
 NEXT = "Next-After"
 _TAG = "beyond Hono"
 _EXISTING = ("fail", "skip", "replace")
@@ -125,7 +129,8 @@ class RegistrationRoutes:
                 need=Need.READ,
                 tag=_TAG,
                 summary="Read devices with their credentials, one JSON object a line",
-                says=f"In the order of ids. Where there are more, {NEXT} tells the `after` of the next call.",
+                says=f"In the order of ids, fewer than `limit` where they are large. Where there may be more, {NEXT}"
+                " tells the `after` of the next call.",
                 tenant_in="tenantId",
                 parameters=_EXPORT,
                 answers={
@@ -151,7 +156,8 @@ class RegistrationRoutes:
                 need=Need.WRITE,
                 tag=_TAG,
                 summary="Create devices with their credentials, one JSON object a line",
-                says=f"At most {IMPORT_LINES_MAX} lines and {IMPORT_MAX_BYTES // 1024 // 1024} MiB a call.",
+                says=f"At most {IMPORT_LINES_MAX} lines, {IMPORT_MAX_BYTES // 1024 // 1024} MiB and"
+                f" {IMPORT_PASSWORDS_MAX} times `pwd-plain` a call.",
                 tenant_in="tenantId",
                 parameters=_IMPORT,
                 body=RegistrationBody,
@@ -174,10 +180,21 @@ class RegistrationRoutes:
         with_secrets = asked.choice("secrets", ("false", "true")) == "true"
         if with_secrets and (exchange.caller is None or exchange.caller.allowed < Need.ADMINISTER):
             raise SecretsWithheld("secrets are exported for administrators alone")
-        devices = self._devices.page(exchange.path["tenantId"], after=asked.text("after"), limit=limit)
-        lines = [msgspec.json.encode(view) for view in self._views(devices, with_secrets=with_secrets)]
-        headers = {NEXT: devices[-1].device_id} if len(devices) == limit else {}
-        return Reply(body=b"".join(line + b"\n" for line in lines), headers=headers, content_type=NDJSON)
+        lines = bytearray()
+        after, left, more = asked.text("after"), limit, True
+        while more and left and len(lines) < EXPORT_MAX_BYTES:
+            wanted = min(left, EXPORT_READ_DEVICES)
+            devices = self._devices.page(exchange.path["tenantId"], after=after, limit=wanted)
+            more = len(devices) == wanted
+            for device in devices:
+                held = self._credentials.held_by(device, with_secrets=with_secrets)
+                lines += msgspec.json.encode(registration_view(device, held)) + b"\n"
+                after, left = device.device_id, left - 1
+                if len(lines) >= EXPORT_MAX_BYTES:
+                    more = True
+                    break
+        headers = {NEXT: after} if more and after is not None else {}
+        return Reply(body=bytes(lines), headers=headers, content_type=NDJSON)
 
     def export_tenant(self, exchange: Exchange) -> Reply:
         tenant = self._tenants.get(exchange.path["tenantId"])
@@ -190,12 +207,18 @@ class RegistrationRoutes:
         if len(lines) > IMPORT_LINES_MAX:
             raise BodyInvalid("", f"holds more than {IMPORT_LINES_MAX} lines")
         self._devices.require_tenant(tenant_id)
-        outcome = ImportOutcome()
+        outcome, passwords_left = ImportOutcome(), IMPORT_PASSWORDS_MAX
         for number, line in lines:
             device_id: str | UnsetType = UNSET
             try:
+                if len(line) > LINE_MAX_BYTES:
+                    raise BodyInvalid("", f"is longer than {LINE_MAX_BYTES} bytes")
                 body, updates = registration_in(parse_json(line))
                 device_id = body.id
+                plain = sum(secret.password is not None for update in updates for secret in update.secrets)
+                if plain > passwords_left:
+                    raise BodyInvalid("credentials", f"more than {IMPORT_PASSWORDS_MAX} times pwd-plain in one call")
+                passwords_left -= plain
                 self._import(tenant_id, body, updates, deed, existing, outcome)
             except Refused as refusal:
                 outcome.failed += 1
@@ -239,8 +262,3 @@ class RegistrationRoutes:
         wished = device_of(body.device, tenant_id, device_id, DeviceStatus(created=deed.moment))
         credentials = self._credentials.made(tenant_id, device_id, updates, deed)
         return self._devices.create(wished, deed, credentials=credentials)
-
-    def _views(self, devices: Sequence[Device], *, with_secrets: bool) -> Iterator[RegistrationView]:
-        for device in devices:
-            held = self._credentials.held_by(device, with_secrets=with_secrets)
-            yield registration_view(device, held)

@@ -209,6 +209,16 @@ def test_imports_have_bounds(registry: ManagementClient, tenant: str) -> None:
     assert registry.get(f"/tuhono/v1/export/{tenant}?secret=true").status == 400
 
 
+def test_an_import_hashes_so_many_passwords_and_no_more(registry: ManagementClient, tenant: str) -> None:
+    make(registry, tenant, "a")
+    secrets = [{"pwd-plain": "hush"}] * 20
+    line = {"id": "a", "credentials": [{"type": "hashed-password", "auth-id": "a", "secrets": secrets}]}
+    sent = lines(*[line] * 26, {"id": "b"})
+    answer = registry.post(f"/tuhono/v1/import/{tenant}?existing=skip", body=sent, content_type=NDJSON)
+    assert (answer.json["skipped"], answer.json["created"], answer.json["failed"]) == (25, 1, 1)
+    assert [(told["line"], told["code"]) for told in answer.json["failures"]] == [(26, "body-invalid")]
+
+
 def test_groups_are_listed_with_their_members(registry: ManagementClient, tenant: str) -> None:
     make(registry, tenant, "gw-1", "gw-2", memberOf=["east", "north"])
     make(registry, tenant, "gw-3", memberOf=["north"])

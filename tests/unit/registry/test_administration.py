@@ -13,7 +13,7 @@ from kernel.errors import TuhonoError, VersionMismatch
 from kernel.ids import TENANT_ID_PATTERN, DeviceId, IdRule, TenantId
 from registry.administration import CredentialAdministration, DeviceAdministration
 from registry.credentials import CredentialUpdate, SecretUpdate
-from registry.device_rules import DEFAULTS_MAX_BYTES
+from registry.device_rules import DEFAULTS_MAX_BYTES, ENDPOINT_PROPERTIES_MAX_BYTES, EXT_MAX_BYTES
 from registry.errors import (
     CredentialInvalid,
     CredentialLimitReached,
@@ -24,7 +24,7 @@ from registry.errors import (
     DeviceLimitReached,
     DeviceUnknown,
 )
-from registry.model import CredentialSet, Device, DeviceStatus
+from registry.model import CommandEndpoint, CredentialSet, Device, DeviceStatus
 from storage.memory import MemoryStore
 from tenant.audit import Deed
 from tenant.errors import TenantInvalid, TenantUnknown
@@ -158,6 +158,11 @@ RULES = [
     ({"member_of": tuple(str(number) for number in range(101))}, "memberOf: must have at most 100"),
     ({"authorities": tuple(str(number) for number in range(17))}, "authorities: must have at most 16"),
     ({"defaults": {"a": "é" * (DEFAULTS_MAX_BYTES // 2)}}, "defaults: must have at most 4096 bytes"),
+    ({"ext": {"a": "x" * EXT_MAX_BYTES}}, "ext: must have at most 32768 bytes"),
+    (
+        {"command_endpoint": CommandEndpoint(uri="x", payload_properties={"a": "x" * ENDPOINT_PROPERTIES_MAX_BYTES})},
+        "command-endpoint.payload-properties: must have at most 4096 bytes",
+    ),
 ]
 
 
