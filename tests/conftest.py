@@ -8,8 +8,6 @@ TUHONO_REQUIRE_ALL=1, as CI sets it, it fails instead, so that nothing goes unte
 whose fake inherits from a compiled class, or that changes what is inside one, is marked `interpreted`.
 """
 
-import atexit
-import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -19,8 +17,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 Tool = Callable[[str], str]
-
-atexit.register(gc.freeze)  # as in tuhono/cli/main.py: a process that ends must not crash
 
 # A deadline per example measures the neighbours on a shared core, not the code.
 settings.register_profile("tuhono", deadline=None, suppress_health_check=[HealthCheck.too_slow])

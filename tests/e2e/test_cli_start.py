@@ -39,10 +39,27 @@ def test_a_command_imports_what_it_needs(words: list[str], unwanted: tuple[str, 
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+COMMANDS = {
+    "audit",
+    "ca",
+    "check-config",
+    "demo",
+    "device",
+    "explain",
+    "login",
+    "logout",
+    "migrate",
+    "operator",
+    "serve",
+    "tail",
+    "tenant",
+}
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("tuhono ", {"serve", "demo", "tail", "explain", "check-config", "migrate", "tenant", "device", "ca"}),
+        ("tuhono ", COMMANDS),
         ("tuhono tenant tr", {"trust"}),
         ("tuhono tail --no", {"--no-follow"}),
         ("tuhono ca create x --key rsa", {"rsa-2048", "rsa-3072", "rsa-4096"}),

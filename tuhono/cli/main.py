@@ -3,8 +3,6 @@
 Commands import what they need when they run: `--help`, completion and `tuhono ca` never load the gateway.
 """
 
-import atexit
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -16,9 +14,6 @@ from typer.core import TyperGroup
 
 from tuhono.cli import audit, ca, demo, device, explain, login, maintenance, operator, serve, tail, tenant
 from tuhono.cli.faults import ended
-
-# The last collection of a process that ends takes msgspec's types apart in an order that crashes one in four.
-atexit.register(gc.freeze)
 
 
 class Program(TyperGroup):
