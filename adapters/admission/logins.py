@@ -18,6 +18,7 @@ from registry.errors import CredentialUnknown, LoginMalformed, LoginTenantUnknow
 from registry.logins import PasswordJudge
 from registry.model import Credential, KnownCredential, KnownDevice
 from tenant.directory import TenantDirectory
+from tenant.login_throttle import network_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class LoginExamination:
             found = self.examine_now(login, evidence)
             if isinstance(found, LoginFinding):
                 return found
-            await self._passwords.prove(found.credential, found.password)
+            await self._passwords.prove(found.credential, found.password, _network_of(evidence))
         raise changing()
 
     def told_of(self, login: Login) -> tuple[Mapping[str, str], TenantId | None]:
@@ -97,7 +98,7 @@ class LoginExamination:
             raise LoginTenantUnknown(f"no tenant has the id or alias {identity.tenant!r}")
         context = {} if evidence.client_id is None else {"client-id": evidence.client_id}
         found = self._devices.get_credential_now(tenant.tenant_id, HASHED_PASSWORD, identity.auth_id, context=context)
-        proof = self._passwords.remembered(found.credential, password)
+        proof = self._passwords.remembered(found.credential, password, _network_of(evidence))
         if proof is None:
             return Unproven(credential=found.credential, password=password)
         require_open(tenant, evidence.adapter)
@@ -120,6 +121,10 @@ def read_login(login: Login) -> tuple[Identity, bytes]:
     if len(auth_id) > AUTH_ID_MAX_CHARS:
         raise CredentialUnknown(f"an auth-id of {len(auth_id)} characters; at most {AUTH_ID_MAX_CHARS} are kept")
     return Identity(auth_id=AuthId(auth_id), tenant=tenant), password
+
+
+def _network_of(evidence: Evidence) -> str:
+    return network_of(evidence.peer.address.host)
 
 
 def _packed(name: str) -> tuple[str, bytes] | None:

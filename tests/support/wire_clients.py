@@ -46,10 +46,11 @@ def connect_tls(
     *,
     server_name: str | None = None,
     version: ssl.TLSVersion | None = None,
+    source: str = "127.0.0.1",
 ) -> ssl.SSLSocket:
     """Raises SSLError where the gateway ends the handshake; of TLS 1.3 the first read may be the one that does."""
     context = tls_context(gateway, device, version)
-    sock = socket.create_connection(("127.0.0.1", gateway.ports[port]), ANSWER_MAX_S)
+    sock = socket.create_connection(("127.0.0.1", gateway.ports[port]), ANSWER_MAX_S, (source, 0))
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(sock, server_hostname=server_name)
@@ -266,9 +267,10 @@ def mqtt_device(
     version: int = 4,
     server_name: str | None = None,
     tls: ssl.TLSVersion | None = None,
+    source: str = "127.0.0.1",
 ) -> Iterator[MqttDevice]:
-    """A connection without CONNECT yet."""
-    with connect_tls(gateway, "mqtts", device, server_name=server_name, version=tls) as sock:
+    """A connection without CONNECT yet. `source`: the address it comes from."""
+    with connect_tls(gateway, "mqtts", device, server_name=server_name, version=tls, source=source) as sock:
         yield MqttDevice(sock, version)
 
 

@@ -27,6 +27,7 @@ from tests.support.wire_clients import http_device, mqtt_device
 
 each_protocol = pytest.mark.parametrize("protocol", LOGIN_PROTOCOLS)
 HUSH = "hush, pässword: 1"
+STRANGER = "127.0.0.2"  # an address other than the devices' own
 DAY = timedelta(days=1)
 
 
@@ -239,7 +240,7 @@ def test_guessing_is_not_looked_at_for_long_and_who_is_known_comes_in(site: Site
         assert client.connect_code(user_name=user, password=HUSH) == 0
     codes = set()
     for number in range(30):
-        with mqtt_device(site.gateway, None, version=version) as client:
+        with mqtt_device(site.gateway, None, version=version, source=STRANGER) as client:
             codes.add(client.connect_code(user_name=user, password=f"guess-{number}"))
     assert later in codes
     refused(site, "password-attempts-exceeded")

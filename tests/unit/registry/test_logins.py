@@ -18,6 +18,7 @@ from registry.model import Credential, Secret
 from registry.passwords import HashRules
 from registry.standing import proof_of
 
+HERE, THERE = "192.0.2.1", "198.51.100.7"
 CHECKED: list[bytes] = []
 RULES = HashRules(bcrypt_cost_max=4)
 SECRET = Secret(secret_id="1", material=RULES.hash("hush"))
@@ -52,28 +53,28 @@ def judge(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passw
     judge.close()
 
 
-async def refused(judge: PasswordJudge, password: bytes) -> type[Exception]:
+async def refused(judge: PasswordJudge, password: bytes, network: str = HERE) -> type[Exception]:
     with pytest.raises((PasswordWrong, PasswordAttemptsExceeded, PasswordChecksFull)) as fault:
-        await judge.prove(CREDENTIAL, password)
+        await judge.prove(CREDENTIAL, password, network)
     return fault.type
 
 
 async def test_a_right_password_is_checked_once(judge: PasswordJudge) -> None:
-    assert judge.remembered(CREDENTIAL, b"hush") is None
-    await judge.prove(CREDENTIAL, b"hush")
+    assert judge.remembered(CREDENTIAL, b"hush", HERE) is None
+    await judge.prove(CREDENTIAL, b"hush", HERE)
     for _ in range(3):
-        assert judge.remembered(CREDENTIAL, b"hush") == proof_of(SECRET)
-    assert judge.remembered(CREDENTIAL, b"hush!") is None
+        assert judge.remembered(CREDENTIAL, b"hush", HERE) == proof_of(SECRET)
+    assert judge.remembered(CREDENTIAL, b"hush!", HERE) is None
     assert CHECKED == [b"hush"]
 
 
 async def test_a_wrong_password_is_never_remembered(judge: PasswordJudge) -> None:
     assert await refused(judge, b"wrong") is PasswordWrong
-    assert judge.remembered(CREDENTIAL, b"wrong") is None
+    assert judge.remembered(CREDENTIAL, b"wrong", HERE) is None
 
 
 async def test_what_is_remembered_holds_as_long_as_the_secret(judge: PasswordJudge, clock: ManualClock) -> None:
-    await judge.prove(CREDENTIAL, b"hush")
+    await judge.prove(CREDENTIAL, b"hush", HERE)
     other = Secret(secret_id="1", material=RULES.hash("other"))
     now = clock.now()
     for secrets in (
@@ -83,16 +84,18 @@ async def test_what_is_remembered_holds_as_long_as_the_secret(judge: PasswordJud
         (replace(SECRET, not_after=now - timedelta(seconds=1)),),
         (),
     ):
-        assert judge.remembered(replace(CREDENTIAL, secrets=secrets), b"hush") is None
-    assert judge.remembered(replace(CREDENTIAL, secrets=(other, SECRET)), b"hush") == proof_of(SECRET)
+        assert judge.remembered(replace(CREDENTIAL, secrets=secrets), b"hush", HERE) is None
+    assert judge.remembered(replace(CREDENTIAL, secrets=(other, SECRET)), b"hush", HERE) == proof_of(SECRET)
     for stranger in (replace(CREDENTIAL, tenant_id=TenantId("x")), replace(CREDENTIAL, auth_id=AuthId("x"))):
-        assert judge.remembered(stranger, b"hush") is None
+        assert judge.remembered(stranger, b"hush", HERE) is None
 
 
 async def test_many_at_once_with_one_password_share_one_check(judge: PasswordJudge) -> None:
-    await asyncio.gather(*(judge.prove(CREDENTIAL, b"hush") for _ in range(50)))
+    await asyncio.gather(*(judge.prove(CREDENTIAL, b"hush", HERE) for _ in range(50)))
     assert CHECKED == [b"hush"]
-    outcomes = await asyncio.gather(*(judge.prove(CREDENTIAL, b"wrong") for _ in range(50)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(judge.prove(CREDENTIAL, b"wrong", HERE) for _ in range(50)), return_exceptions=True
+    )
     assert {type(outcome) for outcome in outcomes} == {PasswordWrong}
     assert CHECKED == [b"hush", b"wrong"]
 
@@ -107,13 +110,41 @@ async def test_too_many_wrong_ones_are_not_looked_at_for_a_while(judge: Password
     assert await refused(judge, b"4") is PasswordWrong
     assert await refused(judge, b"5") is PasswordAttemptsExceeded
     clock.advance(10)
-    await judge.prove(CREDENTIAL, b"hush")
+    await judge.prove(CREDENTIAL, b"hush", HERE)
     assert await refused(judge, b"6") is PasswordWrong, "all is forgiven with the right one"
+
+
+async def test_a_stranger_keeps_a_known_device_out_of_nothing_and_learns_nothing(judge: PasswordJudge) -> None:
+    await judge.prove(CREDENTIAL, b"hush", HERE)
+    for number in range(5):
+        await refused(judge, b"%d" % number, THERE)
+    assert judge.remembered(CREDENTIAL, b"hush", THERE) is None, "else a stranger would guess on and on"
+    assert await refused(judge, b"hush", THERE) is PasswordAttemptsExceeded
+    assert judge.remembered(CREDENTIAL, b"hush", HERE) == proof_of(SECRET)
+
+
+async def test_guesses_from_where_the_device_is_are_counted_there(judge: PasswordJudge, clock: ManualClock) -> None:
+    await judge.prove(CREDENTIAL, b"hush", HERE)
+    for network in (THERE, HERE):  # the first spend what the credential has
+        for number in range(3):
+            await refused(judge, b"%d" % number, network)
+    assert judge.remembered(CREDENTIAL, b"hush", HERE) is None
+    clock.advance(10)
+    assert judge.remembered(CREDENTIAL, b"hush", HERE) == proof_of(SECRET)
+
+
+async def test_a_device_that_moves_takes_along_what_is_remembered(judge: PasswordJudge) -> None:
+    await judge.prove(CREDENTIAL, b"hush", HERE)
+    assert judge.remembered(CREDENTIAL, b"hush", THERE) == proof_of(SECRET)
+    for number in range(3):
+        await refused(judge, b"%d" % number, "203.0.113.1")
+    assert judge.remembered(CREDENTIAL, b"hush", THERE) == proof_of(SECRET)
+    assert CHECKED == [b"hush", b"0", b"1", b"2"]
 
 
 async def test_many_wrong_ones_at_once_gain_nothing(judge: PasswordJudge) -> None:
     outcomes = await asyncio.gather(
-        *(judge.prove(CREDENTIAL, b"%d" % number) for number in range(20)), return_exceptions=True
+        *(judge.prove(CREDENTIAL, b"%d" % number, HERE) for number in range(20)), return_exceptions=True
     )
     assert len(CHECKED) == 3
     assert [type(outcome) for outcome in outcomes].count(PasswordWrong) == 3
@@ -122,14 +153,14 @@ async def test_many_wrong_ones_at_once_gain_nothing(judge: PasswordJudge) -> Non
 async def test_another_credential_is_no_worse_for_it(judge: PasswordJudge) -> None:
     for number in range(5):
         await refused(judge, b"%d" % number)
-    await judge.prove(replace(CREDENTIAL, auth_id=AuthId("valve")), b"hush")
+    await judge.prove(replace(CREDENTIAL, auth_id=AuthId("valve")), b"hush", HERE)
 
 
 async def test_only_so_many_wait_to_be_checked(judge: PasswordJudge) -> None:
     strangers = [replace(CREDENTIAL, auth_id=AuthId(f"d{number}")) for number in range(20)]
-    outcomes = await asyncio.gather(*(judge.prove(one, b"hush") for one in strangers), return_exceptions=True)
+    outcomes = await asyncio.gather(*(judge.prove(one, b"hush", HERE) for one in strangers), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 4 + [PasswordChecksFull] * 16
-    await judge.prove(strangers[-1], b"hush")
+    await judge.prove(strangers[-1], b"hush", HERE)
 
 
 async def test_what_is_remembered_is_bounded(judge: PasswordJudge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,16 +168,16 @@ async def test_what_is_remembered_is_bounded(judge: PasswordJudge, monkeypatch: 
     monkeypatch.setattr(logins, "COUNTED_MAX", 2)
     devices = [replace(CREDENTIAL, auth_id=AuthId(f"d{number}")) for number in range(3)]
     for device in devices:
-        await judge.prove(device, b"hush")
+        await judge.prove(device, b"hush", HERE)
         with pytest.raises(PasswordWrong):
-            await judge.prove(device, b"wrong")
-    assert [judge.remembered(device, b"hush") is not None for device in devices] == [False, True, True]
-    assert len(judge._budgets) == 2
+            await judge.prove(device, b"wrong", HERE)
+    assert [judge.remembered(device, b"hush", HERE) is not None for device in devices] == [False, True, True]
+    assert len(judge._of_credentials) == len(judge._of_networks) == 2
 
 
 async def test_a_caller_that_leaves_does_not_stop_the_check(judge: PasswordJudge) -> None:
-    leaving = asyncio.create_task(judge.prove(CREDENTIAL, b"hush"))
-    staying = asyncio.create_task(judge.prove(CREDENTIAL, b"hush"))
+    leaving = asyncio.create_task(judge.prove(CREDENTIAL, b"hush", HERE))
+    staying = asyncio.create_task(judge.prove(CREDENTIAL, b"hush", HERE))
     await asyncio.sleep(0)
     leaving.cancel()
     await staying
