@@ -6,6 +6,7 @@ told with its number, and the others are done all the same.
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -130,7 +131,7 @@ class RegistrationRoutes:
                 tag=_TAG,
                 summary="Read devices with their credentials, one JSON object a line",
                 says=f"In the order of ids, fewer than `limit` where they are large. Where there may be more, {NEXT}"
-                " tells the `after` of the next call.",
+                " tells the `after` of the next call, percent-encoded.",
                 tenant_in="tenantId",
                 parameters=_EXPORT,
                 answers={
@@ -193,7 +194,7 @@ class RegistrationRoutes:
                 if len(lines) >= EXPORT_MAX_BYTES:
                     more = True
                     break
-        headers = {NEXT: after} if more and after is not None else {}
+        headers = {NEXT: quote(after, safe="-._~:=")} if more and after is not None else {}
         return Reply(body=bytes(lines), headers=headers, content_type=NDJSON)
 
     def export_tenant(self, exchange: Exchange) -> Reply:

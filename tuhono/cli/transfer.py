@@ -110,12 +110,12 @@ def import_(
 def _pages(at: Counter, tenant: str, *, secrets: bool) -> Iterator[bytes]:
     after = ""
     while True:
-        behind = f"&after={_quoted(after)}" if after else ""
+        behind = f"&after={after}" if after else ""
         path = f"/tuhono/v1/export/{_quoted(tenant)}?limit={EXPORT_PAGE_DEVICES}&secrets={str(secrets).lower()}{behind}"
         answer = at.api.send("GET", path)
         if answer.content:
             yield answer.content
-        after = answer.headers.get("next-after", "")
+        after = answer.headers.get("next-after", "")  # encoded already
         if not after:
             return
 

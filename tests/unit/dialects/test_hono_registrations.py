@@ -21,14 +21,19 @@ from tests.support.stores import DEED, TENANT, device, tenant
 from tuhono.cli.here import LocalApi
 
 IDS = [f"d-{number}" for number in range(7)]
+ODD_IDS = ["CN=a:1", "a&b=c#d", "d %41", "ä", "ö"]
 
 
 @pytest.fixture
 def api() -> LocalApi:
+    return holding(IDS)
+
+
+def holding(ids: Sequence[str]) -> LocalApi:
     clock = ManualClock(NOON)
     store, settings = MemoryStore(clock), TenantSettings()
     store.tenants.create(tenant(TENANT), DEED)
-    for name in IDS:
+    for name in ids:
         store.devices.create(device(name, ext={"large": "x" * 100}), DEED, devices_max=-1)
     tenants = TenantAdministration(tenants=store.tenants, settings=settings)
     rules, tenant_ids = RegistrySettings(), IdRule(settings.id_pattern)
@@ -54,6 +59,7 @@ def exported(api: LocalApi, limit: int) -> Sequence[Sequence[str]]:
         answer = api.send("GET", f"/tuhono/v1/export/{TENANT}?limit={limit}&after={after}")
         pages.append([json.loads(line)["id"] for line in answer.content.splitlines()])
         after = answer.headers.get("next-after", "")
+        assert after.isascii() and after.isprintable()
         if not after:
             return pages
 
@@ -79,6 +85,10 @@ def test_pages_are_bounded_and_nothing_is_left_out(
     monkeypatch.setattr(registrations, "EXPORT_MAX_BYTES", bytes_max)
     monkeypatch.setattr(registrations, "EXPORT_READ_DEVICES", read)
     assert exported(api, limit) == pages
+
+
+def test_a_page_ends_at_whatever_id_a_pattern_allows() -> None:
+    assert exported(holding(ODD_IDS), 1) == [*([name] for name in ODD_IDS), []]
 
 
 def test_a_line_that_is_too_long_is_told_and_the_others_done(api: LocalApi, monkeypatch: pytest.MonkeyPatch) -> None:
