@@ -102,6 +102,7 @@ class Route:
     body_content_type: str = "application/json"
     body_max_bytes: int | None = None  # None: the edge's own bound
     any_origin: bool = True  # answers CORS pre-flights
+    also_at: Sequence[str] = ()  # more paths, with the same names in them, that the API's description leaves out
 
 
 class Router:
@@ -111,18 +112,19 @@ class Router:
         self.routes = tuple(routes)
         self._root = _Branch()
         for route in routes:
-            self._add(route)
+            for path in (route.path, *route.also_at):
+                self._add(route, path)
 
-    def _add(self, route: Route) -> None:
+    def _add(self, route: Route, path: str) -> None:
         branch = self._root
-        for segment in route.path.removeprefix("/").split("/"):
+        for segment in path.removeprefix("/").split("/"):
             if segment.startswith("{"):
                 branch.any = branch.any or _Branch()
                 branch = branch.any
             else:
                 branch = branch.named.setdefault(segment, _Branch())
         if route.method in branch.methods:
-            raise ValueError(f"two routes for {route.method} {route.path}")
+            raise ValueError(f"two routes for {route.method} {path}")
         branch.methods[route.method] = route
 
     def find(self, segments: Sequence[str]) -> tuple[Mapping[str, Route], Sequence[str]] | None:

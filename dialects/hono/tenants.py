@@ -29,6 +29,7 @@ from tenant.administration import TenantAdministration
 from tenant.model import Tenant
 
 TENANTS = "/v1/tenants"
+TENANT_WITHOUT_ID = "/v1/tenants/"  # as clients ask that put an id, here none, into the path of one tenant
 ONE_TENANT = "/v1/tenants/{tenantId}"
 TENANT_ID = "tenantId"
 TAG = "tenants"
@@ -46,6 +47,7 @@ class TenantRoutes:
             Route(
                 method="POST",
                 path=TENANTS,
+                also_at=(TENANT_WITHOUT_ID,),
                 handler=self._create_unnamed,
                 need=Need.ADMINISTER,
                 tag=TAG,
@@ -57,6 +59,7 @@ class TenantRoutes:
             Route(
                 method="GET",
                 path=TENANTS,
+                also_at=(TENANT_WITHOUT_ID,),
                 handler=self._search,
                 need=Need.READ,
                 tag=TAG,

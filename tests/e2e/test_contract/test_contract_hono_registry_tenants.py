@@ -124,6 +124,17 @@ def test_hono_registry_3_an_id_is_made_where_none_is_given(registry: ManagementC
     assert registry.get(made.headers["location"]).etag == made.etag
 
 
+def test_hono_registry_3_an_empty_id_is_none_given(registry: ManagementClient) -> None:
+    """Clients that fill the id into the path of one tenant leave the slash before it."""
+    made = registry.post("/v1/tenants/", {"enabled": True})
+    assert made.status == 201, made
+    uuid.UUID(made.id)
+    assert made.headers["location"] == f"/v1/tenants/{made.id}"
+    assert registry.get("/v1/tenants/?pageSize=1").status == 200
+    refused(registry.delete("/v1/tenants/"), 405)
+    refused(registry.delete(f"/v1/devices/{made.id}/"), 404)  # names no device, least of all every one
+
+
 def test_hono_registry_4_an_id_is_taken_once(registry: ManagementClient) -> None:
     tenant_id = registry.new_tenant({"alias": f"a-{uuid.uuid4()}"})
     before = registry.get(f"/v1/tenants/{tenant_id}")
