@@ -197,11 +197,12 @@ class CredentialAdministration:
         tenants: TenantRepository,
         settings: RegistrySettings,
         tenant_ids: IdRule,
+        rules: HashRules | None = None,  # for passwords; None: those of the settings
     ) -> None:
         self._devices = devices
         self._premises = Premises(tenants=tenants, tenant_ids=tenant_ids, device_ids=_device_ids(settings))
         self._auth_ids = IdRule(settings.auth_id_pattern, max_chars=AUTH_ID_MAX_CHARS)
-        self._rules = HashRules.of(settings)
+        self._rules = HashRules.of(settings) if rules is None else rules
 
     def get(self, tenant_id: str, device_id: str) -> CredentialSet:
         """Without anything secret. Raises TenantInvalid, DeviceIdInvalid, TenantUnknown, DeviceUnknown."""

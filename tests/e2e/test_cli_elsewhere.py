@@ -33,7 +33,8 @@ class Far:
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    with running_gateway(Path(tmp_path_factory.mktemp("far"))) as gateway:
+    rules = {"bcrypt_cost_max": 5, "auth_id_pattern": "[a-z@]+"}  # others than those known here
+    with running_gateway(Path(tmp_path_factory.mktemp("far")), registry=rules) as gateway:
         yield Far(gateway)
 
 
@@ -113,6 +114,24 @@ def test_credentials_are_set_and_replaced_and_what_is_secret_stays(far: Far, tmp
     file.write_text(done(far("device", "credentials", "secretive", "a", "--json")).out)
     done(far("device", "credentials", "secretive", "a", "--from", file))
     assert on_record() == before
+
+
+def test_a_gateway_hashes_passwords_by_its_own_rules(far: Far, tmp_path: Path) -> None:
+    done(far("tenant", "create", "hashing"))
+    done(far("device", "create", "hashing", "a"))
+    done(far("device", "password", "hashing", "a", "us@er", given="first\n"))
+    [held] = credentials_of(far.gateway.store, TenantId("hashing"), DeviceId("a"))
+    assert held.secrets[0].material["pwd-hash"].startswith("$2a$05$") and verify(held, b"first", NOON)
+    file = tmp_path / "credentials.json"
+    secrets = [{"pwd-plain": "on record at the gateway", "comment": "on record at the gateway"}]
+    file.write_text(json.dumps([{"type": "hashed-password", "auth-id": "us@er", "secrets": secrets}]))
+    done(far("device", "credentials", "hashing", "a", "--from", file))
+    [held] = credentials_of(far.gateway.store, TenantId("hashing"), DeviceId("a"))
+    assert verify(held, b"on record at the gateway", NOON)
+    assert held.secrets[0].comment == "on record at the gateway"
+    assert (
+        far("device", "password", "hashing", "a", "USER", "--json", given="x\n").fault["error"] == "credential-invalid"
+    )
 
 
 def test_what_is_typed_goes_before_the_environment(far: Far, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conf.sections import Settings
     from kernel.clock import Clock
     from registry.administration import CredentialAdministration, DeviceAdministration
+    from registry.passwords import HashRules
     from registry.ports import DeviceRepository
     from storage.open import Store
     from tenant.administration import TenantAdministration
@@ -52,10 +53,12 @@ class Counter:
         tenants: TenantRepository,
         devices: DeviceRepository,
         api: RemoteApi | None = None,
+        hash_rules: HashRules | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self._api = api
+        self._hash_rules = hash_rules
         self._tenants = tenants
         self._devices = devices
 
@@ -87,6 +90,7 @@ class Counter:
             tenants=self._tenants,
             settings=self.settings.registry,
             tenant_ids=IdRule(self.settings.tenant.id_pattern),
+            rules=self._hash_rules,
         )
 
     @cached_property
@@ -181,6 +185,7 @@ def _at_a_gateway(elsewhere: Elsewhere) -> Counter:
     from tuhono.cli.remote import Remote, origin_of
     from tuhono.remote.api import RemoteApi
     from tuhono.remote.devices import RemoteDevices
+    from tuhono.remote.passwords import HashedThere
     from tuhono.remote.tenants import RemoteTenants
 
     clock = SystemClock()
@@ -198,6 +203,13 @@ def _at_a_gateway(elsewhere: Elsewhere) -> Counter:
     rules = Settings(  # what ids may be is the gateway's to say
         data_dir=Path(),
         tenant=TenantSettings(id_pattern=ANY_ID),
-        registry=RegistrySettings(device_id_pattern=ANY_ID),
+        registry=RegistrySettings(device_id_pattern=ANY_ID, auth_id_pattern=ANY_ID),
     )
-    return Counter(settings=rules, clock=clock, tenants=RemoteTenants(api), devices=RemoteDevices(api), api=api)
+    return Counter(
+        settings=rules,
+        clock=clock,
+        tenants=RemoteTenants(api),
+        devices=RemoteDevices(api),
+        api=api,
+        hash_rules=HashedThere(),
+    )

@@ -147,11 +147,12 @@ def _document(device: Device) -> Mapping[str, Any]:
 def _credential(credential: Credential, known: Container[tuple[str, str, str]]) -> Mapping[str, Any]:
     """`known`: type, auth-id and id of the secrets on record; what is new gets its id there."""
     document: dict[str, Any] = msgspec.to_builtins(credential_view(credential))
+    hidden = _HIDDEN.get(credential.type, "")
     for secret in document["secrets"]:
         if (credential.type, credential.auth_id, secret["id"]) not in known:
             del secret["id"]
-        for name in [name for name, member in secret.items() if member == _ON_RECORD]:
-            del secret[name]
+        if secret.get(hidden) == _ON_RECORD:
+            del secret[hidden]
     return document
 
 
