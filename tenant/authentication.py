@@ -130,20 +130,21 @@ class OperatorAuthentication:
     async def by_key(self, key: str, remote: str, *, name: str | None = None) -> ProvenOperator:
         """`name`: of the operator whose key it must be. Raises BadCredentials, TooManyAttempts, Unavailable."""
         found = await asyncio.to_thread(self._operators.find_by_key, digest_of(key))
-        now = self._clock.now()
-        if found is not None:
-            operator, known = found
-            if operator.enabled and known.is_valid_at(now) and name in {None, operator.name}:
-                await self._note_use(known)
-                return ProvenOperator(operator=operator, key_id=known.key_id)
-        raise self._stray("this API key proves nobody", None if found is None else found[0], remote)
+        if found is None:
+            raise self._stray("this API key proves nobody", remote)
+        operator, known = found
+        if operator.enabled and known.is_valid_at(self._clock.now()) and name in {None, operator.name}:
+            await self._note_use(known)
+            return ProvenOperator(operator=operator, key_id=known.key_id)
+        # Made here, so nobody guesses: a forgotten program with a spent key closes the network to no neighbour.
+        raise self._refused("this API key proves nobody any more", operator, network_of(remote), remote)
 
     async def by_token(self, token: str, remote: str) -> ProvenOperator:
         """Raises BadCredentials, TokenExpired, TooManyAttempts, Unavailable."""
         try:
             claim = self._tokens.read(token)
         except BadCredentials as fault:
-            raise self._stray(str(fault), None, remote) from fault
+            raise self._stray(str(fault), remote) from fault
         operator = await asyncio.to_thread(self._standing, claim)
         if operator is None:  # made here, so nobody guesses: it came too late
             raise BadCredentials("the operator of this token, or what it was made from, is no longer welcome")
@@ -200,10 +201,10 @@ class OperatorAuthentication:
         self._failures.add(BadCredentials.code, account=name, network=network, remote=remote)
         return BadCredentials(says)
 
-    def _stray(self, says: str, operator: Operator | None, remote: str) -> Unauthenticated:
+    def _stray(self, says: str, remote: str) -> Unauthenticated:
         """Raises TooManyAttempts."""
         network = network_of(remote)
-        refusal = self._refused(says, operator, network, remote)
+        refusal = self._refused(says, None, network, remote)
         self._throttle.stray(network)
         return refusal
 

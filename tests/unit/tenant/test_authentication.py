@@ -111,6 +111,16 @@ async def test_a_key_proves_its_operator_until_it_is_revoked(desk: Desk) -> None
         await desk.authentication.by_key(secret, HERE)
 
 
+async def test_a_program_with_a_spent_key_closes_nothing_to_its_neighbours(desk: Desk) -> None:
+    key_id, secret = key_of(desk)
+    desk.administration.revoke_key(LOCAL, "ada", key_id)
+    for _ in range(50):
+        with pytest.raises(BadCredentials):
+            await desk.authentication.by_key(secret, HERE)
+    await desk.authentication.by_password("ada", PASSWORD, HERE)
+    assert [row.facts["operator"] for row in desk.audited("operator.refused")] == ["ada"]
+
+
 async def test_a_key_ends_when_its_time_is_over(desk: Desk) -> None:
     _, secret = key_of(desk, days=1)
     desk.clock.advance(86_399)
