@@ -6,12 +6,15 @@ so a purge that was cut short is finished by the next start, or before an id is 
 last are remembered until their id is used again: deleting a device that went with one of them is no error.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, or_, select, update
 
 from kernel.ids import TenantId
+from kernel.log import fields
+from registry.errors import StorageUnavailable
 from storage.registration import DELETED_TENANTS_MAX
 from storage.repositories.audit_writer import AuditWriter
 from storage.repositories.changes import ChangeWriter
@@ -33,6 +36,8 @@ from storage.tenancy import (
 from tenant.audit import Deed, tenant_document, written_by
 from tenant.model import Tenant, TrustAnchor
 from tenant.search import Page, Query
+
+log = logging.getLogger(__name__)
 
 PURGE_BATCH_DEVICES = 1000
 NAMES_PER_QUERY_MAX = 500
@@ -120,7 +125,10 @@ class SqlTenants:
             self._changes.anchors_removed(connection, tenant_id, anchors_gone(before.trust_anchors, ()))
             self._changes.tenant_deleted(connection, tenant_id)
             self._audit.write(connection, written_by(deed, "tenant.deleted", tenant_id, before=tenant_document(before)))
-        self._purge(tenant_id)
+        try:
+            self._purge(tenant_id)
+        except StorageUnavailable as fault:  # the tenant is deleted all the same; `purges` holds what is left to do
+            log.warning("tenant.purge-postponed", extra=fields(tenant=tenant_id, reason=str(fault)))
 
     def finish_purges(self) -> None:
         """Remove the devices of tenants whose deletion was cut short."""

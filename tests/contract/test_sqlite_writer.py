@@ -309,6 +309,24 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next_start(tmp_p
     store.close()
 
 
+async def test_a_tenant_is_deleted_though_its_devices_cannot_be_removed_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def busy(*_: object) -> bool:
+        raise StorageUnavailable("busy")
+
+    with opened(tmp_path) as store:
+        await store.connect_path.provision(order("s-1"))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tenants_module, "_purge_batch", busy)
+            store.tenants.delete(TENANT, DEED, expected_version=None)
+        assert store.tenants.find(TENANT) is None and store.has_unfinished_purges()
+        assert "tenant.purge-postponed" in {record.getMessage() for record in caplog.records}
+        store.tenants.create(tenant(TENANT), DEED)
+        assert store.devices.find_all(TENANT, after=None, limit=100) == []
+        assert not store.has_unfinished_purges()
+
+
 async def test_a_deletion_of_all_devices_that_was_cut_short_says_how_far_it_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
