@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET
 
 from dialects.hono.asked import Asked
-from dialects.hono.common import CHANGED, DELETED, IF_MATCH, changed, etag, if_match, require_body
+from dialects.hono.conventions import CHANGED, DELETED, IF_MATCH, changed, etag, if_match, require_body
 from dialects.hono.shapes.values import decode
 from kernel.exchange import Answer, Caller, Exchange, Need, Parameter, Reply, Route
 from management.operator_shapes import (

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dialects.hono.asked import Asked
-from dialects.hono.common import deed_of, require_body
+from dialects.hono.conventions import deed_of, require_body
 from dialects.hono.errors import BodyInvalid
 from dialects.hono.shapes.search import FilterJson, filter_of
 from dialects.hono.shapes.values import decode

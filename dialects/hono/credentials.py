@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dialects.hono.common import CHANGED, ETAG, IF_MATCH, changed, deed_of, etag, if_match, require_body
+from dialects.hono.conventions import CHANGED, ETAG, IF_MATCH, changed, deed_of, etag, if_match, require_body
 from dialects.hono.shapes.credential_updates import updates_of
 from dialects.hono.shapes.credentials import CredentialsBody, CredentialView, credential_view
 from kernel.clock import Clock

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from dialects.hono.common import (
+from dialects.hono.connections import INCLUDE, wants_connection
+from dialects.hono.conventions import (
     CHANGED,
     CREATED,
     DELETED,
@@ -15,7 +16,6 @@ from dialects.hono.common import (
     if_match,
     require_body,
 )
-from dialects.hono.connections import INCLUDE, wants_connection
 from dialects.hono.shapes.connection import connection_view
 from dialects.hono.shapes.device import DeviceBody, DeviceEntry, DeviceView, device_entry, device_of, device_view
 from dialects.hono.shapes.search import PageBody, page_body, query_of, search_parameters

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dialects.hono.asked import Asked
-from dialects.hono.common import CREATED, created, deed_of, require_body
+from dialects.hono.conventions import CREATED, created, deed_of, require_body
 from dialects.hono.errors import BodyInvalid, SecretsWithheld
 from dialects.hono.shapes.device import device_of
 from dialects.hono.shapes.registration import (

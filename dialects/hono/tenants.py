@@ -6,7 +6,7 @@ a tenant's document is for whoever may write in it.
 
 from collections.abc import Sequence
 
-from dialects.hono.common import (
+from dialects.hono.conventions import (
     CHANGED,
     CREATED,
     DELETED,
