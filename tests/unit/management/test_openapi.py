@@ -20,7 +20,8 @@ def handler(_: Exchange) -> Reply:
 
 
 def route(method: str = "GET", path: str = "/v1/things/{thingId}", **more: Any) -> Route:
-    choices: dict[str, Any] = {"need": Need.READ, "answers": {200: Answer(says="It.", type=Thing, headers=("ETag",))}} | more
+    answer = Answer(says="It.", type=Thing, headers=("ETag",))
+    choices: dict[str, Any] = {"need": Need.READ, "answers": {200: answer}} | more
     return Route(method=method, path=path, handler=handler, tag="things", summary="A thing", **choices)
 
 
