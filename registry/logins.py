@@ -33,6 +33,7 @@ COUNTED_MAX: Final = 10_000  # credentials with wrong passwords, and as many wit
 
 _Key = tuple[TenantId, AuthId]
 _Check = tuple[_Key, bytes]  # with the password's digest
+_Comparison = tuple[_Key, str, bytes]  # with the network and the password's digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class PasswordJudge:
         per_s, most = settings.password_failures_per_minute / 60, settings.password_failures_max
         self._of_credentials = _Budgets(failures_max=most, refill_per_s=per_s, clock=clock)
         self._of_networks = _Budgets(failures_max=most, refill_per_s=per_s, clock=clock)
+        self._compared: OrderedDict[_Comparison, None] = OrderedDict()  # in vain, counted, and not checked yet
         self._under_way: dict[_Check, asyncio.Future[str]] = {}
 
     def remembered(self, credential: Credential, password: bytes, network: str) -> str | None:
@@ -109,11 +111,13 @@ class PasswordJudge:
         record and valid. Takes no time."""
         key = (credential.tenant_id, credential.auth_id)
         known = self._remembered.get(key)
-        if known is None or not compare_digest(known.digest, self._digest(password)):
+        if known is None or self._of_networks.is_spent((key, network)):
+            return None
+        digest = self._digest(password)
+        if not compare_digest(known.digest, digest):
+            self._count_comparison((key, network, digest))
             return None
         if not any(proof_of(secret) == known.proof for secret in self._valid(credential)):
-            return None
-        if self._of_networks.is_spent((key, network)):
             return None
         if known.network != network:
             if self._of_credentials.is_spent(key):
@@ -148,7 +152,7 @@ class PasswordJudge:
         if len(self._under_way) >= self._checks_max:
             raise PasswordChecksFull(f"{len(self._under_way)} passwords are waiting to be checked")
         key = (credential.tenant_id, credential.auth_id)
-        self._charge(key, network)
+        self._charge(key, network, digest)
         work = asyncio.get_running_loop().run_in_executor(self._threads, _proven, self._valid(credential), password)
         self._under_way[key, digest] = work
         work.add_done_callback(lambda done: self._ended((key, digest), network, done))
@@ -166,11 +170,22 @@ class PasswordJudge:
         if len(self._remembered) > REMEMBERED_MAX:
             self._remembered.popitem(last=False)
 
-    def _charge(self, key: _Key, network: str) -> None:
-        """An attempt counts as wrong until it is found right: many at once gain nothing. The network's is charged
-        even where the credential's is spent: what is remembered was compared all the same."""
-        if not self._of_networks.charge((key, network)) or not self._of_credentials.charge(key):
-            raise PasswordAttemptsExceeded(f"too many wrong passwords for {key[1]!r} of tenant {key[0]!r}")
+    def _count_comparison(self, comparison: _Comparison) -> None:
+        """At once, not when the password is checked: any number may be compared until then."""
+        if comparison not in self._compared:
+            self._of_networks.charge(comparison[:2])
+            self._compared[comparison] = None
+            if len(self._compared) > COUNTED_MAX:
+                self._compared.popitem(last=False)
+
+    def _charge(self, key: _Key, network: str, digest: bytes) -> None:
+        """An attempt counts as wrong until it is found right: many at once gain nothing."""
+        if (key, network, digest) in self._compared:
+            del self._compared[key, network, digest]
+        elif not self._of_networks.charge((key, network)):
+            raise _exceeded(key)
+        if not self._of_credentials.charge(key):
+            raise _exceeded(key)
 
     def _valid(self, credential: Credential) -> Sequence[Secret]:
         now = self._clock.now()
@@ -178,6 +193,10 @@ class PasswordJudge:
 
     def _digest(self, password: bytes) -> bytes:
         return blake2b(password, digest_size=32, key=self._digest_key).digest()
+
+
+def _exceeded(key: _Key) -> PasswordAttemptsExceeded:
+    return PasswordAttemptsExceeded(f"too many wrong passwords for {key[1]!r} of tenant {key[0]!r}")
 
 
 def _proven(secrets: Sequence[Secret], password: bytes) -> str:

@@ -133,6 +133,23 @@ async def test_guesses_from_where_the_device_is_are_counted_there(judge: Passwor
     assert judge.remembered(CREDENTIAL, b"hush", HERE) == proof_of(SECRET)
 
 
+async def test_what_is_compared_at_the_same_time_is_counted_at_once(judge: PasswordJudge) -> None:
+    await judge.prove(CREDENTIAL, b"hush", HERE)
+    for number in range(3):
+        assert judge.remembered(CREDENTIAL, b"%d" % number, THERE) is None
+    assert judge.remembered(CREDENTIAL, b"hush", THERE) is None
+    assert judge.remembered(CREDENTIAL, b"hush", HERE) == proof_of(SECRET)
+
+
+async def test_one_attempt_counts_once_however_often_it_is_looked_at(judge: PasswordJudge) -> None:
+    await judge.prove(CREDENTIAL, b"hush", HERE)
+    for number in range(2):
+        for _ in range(5):
+            assert judge.remembered(CREDENTIAL, b"%d" % number, THERE) is None
+        assert await refused(judge, b"%d" % number, THERE) is PasswordWrong
+    assert judge.remembered(CREDENTIAL, b"hush", THERE) == proof_of(SECRET)
+
+
 async def test_a_device_that_moves_takes_along_what_is_remembered(judge: PasswordJudge) -> None:
     await judge.prove(CREDENTIAL, b"hush", HERE)
     assert judge.remembered(CREDENTIAL, b"hush", THERE) == proof_of(SECRET)
