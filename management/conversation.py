@@ -1,5 +1,6 @@
 """One connection's requests, as aiohttp reads them, with our own words for what aiohttp refuses by itself."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,11 +23,12 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Conversation(web.RequestHandler):
     """Requests and answers of one connection."""
 
-    __slots__ = ("is_proven",)
+    __slots__ = ("asked_at", "is_proven")
 
     def __init__(self, manager: web.Server, **choices: Any) -> None:
         super().__init__(manager, **choices)
         self.is_proven = False  # whether a request of this connection came from somebody known
+        self.asked_at = 0.0  # when the last of its requests was handled, by the loop's clock; infinity while one is
 
     def handle_error(
         self,
@@ -57,7 +59,17 @@ class Conversations(web.Server):
             "max_headers": HEADERS_MAX,
             "auto_decompress": False,  # a few bytes must not become many
         }
-        super().__init__(answer, **self._choices)
+        super().__init__(self._answered, **self._choices)
+        self._answer = answer
 
     def __call__(self) -> Conversation:
         return Conversation(self, loop=self._loop, **self._choices)
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+        conversation = request.protocol
+        assert isinstance(conversation, Conversation)
+        conversation.asked_at = math.inf
+        try:
+            return await self._answer(request)
+        finally:
+            conversation.asked_at = self._loop.time()

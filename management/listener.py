@@ -1,8 +1,9 @@
 """A TCP listener for aiohttp's request handlers that bounds what strangers may hold.
 
 aiohttp's own sites accept any number of connections and wait for a request for ever. Here connections,
-handshakes and lifetimes have limits; when all places are taken the oldest connection makes room, a stranger's before
-that of somebody proven, so a probe still gets its answer while somebody holds connections open.
+handshakes and lifetimes have limits. When all places are taken, the stranger's connection makes room that is the
+oldest; but where strangers hold fewer than their share, which is what newcomers need until they are known, that of
+somebody proven who asked nothing for the longest time. So neither strangers nor the known keep the others out.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from itertools import islice
 from typing import cast
 
 from kernel.log import fields
@@ -22,6 +24,7 @@ CONNECTIONS_MAX = 128
 HANDSHAKE_MAX_S = 10.0
 LIFE_MAX_S = 120.0  # a stranger's, from the handshake to the last answer
 PROVEN_LIFE_MAX_S = 3600.0  # of a peer that proved who it is; whoever needs longer connects again
+STRANGERS_SHARE = 4  # one place in so many
 GOODBYE_MAX_S = 5.0  # for the answer under way when that time is over
 ACCEPT_RETRY_S = 0.1  # after the system refused to accept, out of descriptors for one
 _BACKLOG = 1024  # a burst of strangers must not make a probe wait for its SYN to be repeated
@@ -113,10 +116,16 @@ class BoundedListener:
                 await asyncio.sleep(0)  # it starts, and from here on closes its socket whatever happens
 
     def _make_room(self) -> None:
-        strangers = (task for task, handler in self._connections.items() if not handler.is_proven)
-        oldest = next(strangers, None) or next(iter(self._connections))
-        del self._connections[oldest]
-        oldest.cancel()
+        share = max(1, self._connections_max // STRANGERS_SHARE)
+        strangers = list(islice((task for task, one in self._connections.items() if not one.is_proven), share))
+        leaving = strangers[0] if len(strangers) == share else min(self._connections, key=self._staying)
+        del self._connections[leaving]
+        leaving.cancel()
+
+    def _staying(self, task: asyncio.Task[None]) -> tuple[bool, float]:
+        """The least of these leaves first: of the proven, whoever asked last the longest time ago."""
+        handler = self._connections[task]
+        return not handler.is_proven, handler.asked_at
 
     async def _serve(self, accepted: socket.socket, handler: Conversation) -> None:
         connection = _Connection(handler)

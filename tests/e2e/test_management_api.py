@@ -500,6 +500,31 @@ async def test_a_known_callers_connection_does_not_make_room_for_strangers(tmp_p
             one.close()
 
 
+async def test_where_all_places_are_known_callers_several_newcomers_are_heard(tmp_path: Path, thing: Thing) -> None:
+    request = b"GET /v1/tenants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin:*\r\n\r\n"
+
+    async def answered(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
+        reader, writer = connection
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        return head.startswith(b"HTTP/1.1 200")
+
+    async with serving(tmp_path, thing.routes(), connections_max=8) as management:
+        port = management.server.insecure_port
+        known = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+        for one in known:
+            assert await answered(one)
+        assert await answered(known[0])  # no longer the one that asked nothing for the longest time
+        newcomers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        assert await known[1][0].read() == b""
+        assert await known[2][0].read() == b""
+        assert all([await answered(one) for one in [*newcomers, known[0], *known[3:]]])
+        for _, writer in [*known, *newcomers]:
+            writer.close()
+
+
 async def test_requests_of_callers_are_logged_and_strangers_are_not(
     tmp_path: Path, thing: Thing, caplog: pytest.LogCaptureFixture
 ) -> None:
