@@ -74,12 +74,12 @@ def token_key(settings: Settings) -> bytes:
     configured = settings.operators.token_key_file
     if configured is None:
         text = read_or_make(settings.data_dir / TOKEN_KEY_FILE, secrets.token_hex(_TOKEN_KEY_BYTES) + "\n")
+        key = text.strip().encode()
     else:
-        text = configured.read_text(errors="replace")
-    key = text.strip().encode()
+        key = configured.read_bytes().strip()  # of any bytes: read as text, some would become the same
     if len(key) < KEY_MIN_BYTES:
         where = configured or settings.data_dir / TOKEN_KEY_FILE
-        raise TokenKeyUnusable(f"{where} holds fewer than {KEY_MIN_BYTES} characters")
+        raise TokenKeyUnusable(f"{where} holds fewer than {KEY_MIN_BYTES} bytes")
     return key
 
 

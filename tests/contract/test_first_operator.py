@@ -76,6 +76,11 @@ def test_the_key_of_tokens_is_made_once_or_is_the_one_named(tmp_path: Path) -> N
     named.write_text("k" * 32 + "\n")
     chosen = Settings(data_dir=tmp_path, operators=OperatorSettings(token_key_file=named))
     assert token_key(chosen) == b"k" * 32
+    named.write_bytes(b"\xff\xfe" * 16)
+    assert token_key(chosen) == b"\xff\xfe" * 16
+    named.write_bytes(b"\xff" * 11)
+    with pytest.raises(TokenKeyUnusable, match="named"):
+        token_key(chosen)
     named.write_text("k" * 31 + "\n")
     with pytest.raises(TokenKeyUnusable, match="named"):
         token_key(chosen)
