@@ -17,6 +17,7 @@ AnchorId = NewType("AnchorId", str)
 TENANT_ID_PATTERN = r"[a-zA-Z0-9\-_.]+"
 DEVICE_ID_PATTERN = r"[a-zA-Z0-9\-_.:=]+"
 ID_MAX_CHARS = 256
+AUTH_ID_MAX_CHARS = 4096  # as a subject (hono-registry 4.8)
 
 
 def generate_id() -> str:

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from conf.registry import RegistrySettings
-from kernel.ids import DeviceId, IdRule, TenantId, generate_id
+from kernel.ids import AUTH_ID_MAX_CHARS, DeviceId, IdRule, TenantId, generate_id
 from registry.credentials import (
-    AUTH_ID_MAX_CHARS,
     CREDENTIALS_MAX,
     HASHED_PASSWORD,
     CredentialUpdate,

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from kernel.errors import TuhonoError
-from kernel.ids import AuthId, DeviceId, IdRule, TenantId, generate_id
+from kernel.ids import AUTH_ID_MAX_CHARS, AuthId, DeviceId, IdRule, TenantId, generate_id
 from pki.certificates import Certificate, parse_certificate
 from pki.errors import NameInvalid
 from pki.names import normalise
@@ -32,7 +32,6 @@ RPK: Final = "rpk"
 CREDENTIALS_MAX: Final = 100  # of one device
 SECRETS_MAX: Final = 20  # of one credential: a password that comes is tried against each
 PLAIN_PASSWORDS_MAX: Final = 20  # of one update: each takes tens of milliseconds
-AUTH_ID_MAX_CHARS: Final = 4096
 SECRET_ID_MAX_CHARS: Final = 256
 TYPE_MAX_CHARS: Final = 128
 TYPE_PATTERN: Final = "[a-z0-9-]+"

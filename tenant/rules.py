@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from kernel.ids import AUTH_ID_MAX_CHARS
 from pki.errors import TemplateInvalid
 from pki.templates import Template
 from tenant.errors import TenantInvalid
@@ -27,7 +28,6 @@ from tenant.model import (
 ALIAS_PATTERN: Final = "[a-z0-9-]+"
 ALIAS_MAX_CHARS: Final = 63  # a host label
 NAME_MAX_CHARS: Final = 256  # of anchor ids, groups, adapter types and ids of devices
-AUTH_ID_MAX_CHARS: Final = 4096
 SUBJECT_MAX_CHARS: Final = 4096
 URI_MAX_CHARS: Final = 2048
 ANCHORS_MAX: Final = 100  # of one tenant: each is tried when a chain is judged

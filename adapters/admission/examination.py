@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from adapters.admission.evidence import Evidence
 from kernel.errors import Refused
-from kernel.ids import AuthId
+from kernel.ids import AUTH_ID_MAX_CHARS, AuthId
 from pki.certificates import Certificate
 from pki.errors import TemplateUnfilled
 from pki.templates import Template
@@ -23,7 +23,6 @@ from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, Untrus
 from tenant.model import Tenant, TrustAnchor
 from tenant.trust import TrustJudge, TrustVerdict
 
-AUTH_ID_MAX_CHARS = 4096  # as a subject (hono-registry 4.8)
 LOOKS_MAX = 8  # at a registry that changes meanwhile: what came to be known during a look is not in its finding
 
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.admission.evidence import Evidence, Login
-from adapters.admission.examination import AUTH_ID_MAX_CHARS, LOOKS_MAX, changing, require_open
+from adapters.admission.examination import LOOKS_MAX, changing, require_open
 from kernel.errors import Refused
-from kernel.ids import AuthId, TenantId
+from kernel.ids import AUTH_ID_MAX_CHARS, AuthId, TenantId
 from registry.credentials import HASHED_PASSWORD
 from registry.directory import DeviceDirectory, require_usable
 from registry.errors import CredentialUnknown, LoginMalformed, LoginTenantUnknown

@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from dialects.hono.shapes.schemas import self_contained
 from dialects.hono.shapes.values import CONTROL_FREE, Base64, Json, Timestamp, moment_text
+from kernel.ids import AUTH_ID_MAX_CHARS
 from registry.credentials import (
-    AUTH_ID_MAX_CHARS,
     CREDENTIALS_MAX,
     HASHED_PASSWORD,
     PSK,

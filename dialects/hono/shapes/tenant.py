@@ -19,14 +19,13 @@ from dialects.hono.shapes.limits import (
 )
 from dialects.hono.shapes.trusted_ca import Name, TrustedCA, anchor_of, anchor_shown
 from dialects.hono.shapes.values import BodyInvalid, Json
-from kernel.ids import TenantId
+from kernel.ids import AUTH_ID_MAX_CHARS, TenantId
 from tenant import model
 from tenant.rules import (
     ADAPTERS_MAX,
     ALIAS_MAX_CHARS,
     ALIAS_PATTERN,
     ANCHORS_MAX,
-    AUTH_ID_MAX_CHARS,
     DEFAULTS_MAX_BYTES,
     EXT_MAX_BYTES,
     NUMBER_MAX,

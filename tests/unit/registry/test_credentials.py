@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from conf.registry import AUTH_ID_PATTERN
-from kernel.ids import AnchorId, DeviceId, IdRule, TenantId
+from kernel.ids import AUTH_ID_MAX_CHARS, AnchorId, DeviceId, IdRule, TenantId
 from pki.chains import authority_of
 from registry.credentials import (
-    AUTH_ID_MAX_CHARS,
     CREDENTIALS_MAX,
     PLAIN_PASSWORDS_MAX,
     SECRETS_MAX,
