@@ -20,7 +20,7 @@ class BodyInvalid(Malformed):
 
 
 class TenantOutOfReach(Forbidden):
-    """An operator of certain tenants asked for a new one, which is none of those."""
+    """An operator of certain tenants asked for a new one, which is none of those, or to share trust with others."""
 
     code = "tenant-out-of-reach"
 

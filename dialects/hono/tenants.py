@@ -1,7 +1,7 @@
 """Tenants over the management API: create, read, replace, delete, search (hono-registry 1.2).
 
-Parses, calls TenantAdministration, renders; no rule stands here. Creating and deleting tenants is an administrator's;
-a tenant's document is for whoever may write in it.
+Parses, calls TenantAdministration, renders; no rule of tenants stands here, only who may ask for what. Creating and
+deleting tenants is an administrator's; a tenant's document is for whoever may write in it.
 """
 
 from collections.abc import Sequence
@@ -129,7 +129,10 @@ class TenantRoutes:
         return self._created(exchange, self._id(exchange))
 
     def _created(self, exchange: Exchange, tenant_id: str) -> Reply:
-        tenant = self._tenants.create(_asked(exchange, tenant_id), deed_of(exchange, self._clock))
+        asked = _asked(exchange, tenant_id)
+        if asked.trust_anchor_group is not None:
+            _require_all_tenants(exchange)
+        tenant = self._tenants.create(asked, deed_of(exchange, self._clock))
         return created("tenants", tenant.tenant_id, version=tenant.version)
 
     def _read(self, exchange: Exchange) -> Reply:
@@ -139,9 +142,11 @@ class TenantRoutes:
     def _replace(self, exchange: Exchange) -> Reply:
         tenant_id = self._id(exchange)
         require_body(exchange)
-        tenant = self._tenants.replace(
-            _asked(exchange, tenant_id), deed_of(exchange, self._clock), expected_version=if_match(exchange)
-        )
+        asked = _asked(exchange, tenant_id)
+        group = asked.trust_anchor_group
+        if group is not None and group != self._tenants.get(tenant_id).trust_anchor_group:
+            _require_all_tenants(exchange)
+        tenant = self._tenants.replace(asked, deed_of(exchange, self._clock), expected_version=if_match(exchange))
         return changed(tenant.version)
 
     def _delete(self, exchange: Exchange) -> Reply:
@@ -157,6 +162,12 @@ class TenantRoutes:
         tenant_id = exchange.path[TENANT_ID]
         self._tenants.check_id(tenant_id)
         return tenant_id
+
+
+def _require_all_tenants(exchange: Exchange) -> None:
+    """Of who puts a tenant into a group: its CAs may then keep devices of the others out. Raises TenantOutOfReach."""
+    if exchange.caller is not None and exchange.caller.tenants is not None:
+        raise TenantOutOfReach("an operator of certain tenants puts none into a trust-anchor-group")
 
 
 def _asked(exchange: Exchange, tenant_id: str) -> Tenant:

@@ -481,3 +481,16 @@ def test_operators_reach_what_they_may(registry: ManagementClient, gateway: Runn
     with operator_of(gateway, role="viewer", tenants=[ours]) as viewer:
         assert viewer.get(f"/v1/tenants/{ours}").json == {"enabled": False}
         refused(viewer.put(f"/v1/tenants/{ours}", {}), 403)
+
+
+def test_who_reaches_one_tenant_joins_no_group_of_others(registry: ManagementClient, gateway: RunningGateway) -> None:
+    """There, a CA of the name of another tenant's keeps that one's devices out: whose they are cannot be told."""
+    ours, new, group = registry.new_tenant(), fresh_id(), fresh_id()
+    with operator_of(gateway, tenants=[ours, new]) as admin:
+        refused(admin.put(f"/v1/tenants/{ours}", {"trust-anchor-group": group}), 403)
+        refused(admin.post(f"/v1/tenants/{new}", {"trust-anchor-group": group}), 403)
+        assert registry.put(f"/v1/tenants/{ours}", {"trust-anchor-group": group}).status == 204
+        assert admin.put(f"/v1/tenants/{ours}", {"trust-anchor-group": group, "enabled": False}).status == 204
+        assert admin.put(f"/v1/tenants/{ours}", {}).status == 204
+        refused(admin.put(f"/v1/tenants/{ours}", {"trust-anchor-group": group}), 403)
+    assert registry.get(f"/v1/tenants/{ours}").json == {}
