@@ -40,7 +40,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 
 def test_an_operator_is_made_shown_changed_and_deleted(tmp_path: Path) -> None:
     made = tuhono("operator", "create", "ada", "--role", "editor", "--tenant", "b", "--tenant", "a", data_dir=tmp_path)
-    assert made.out.startswith("created operator ada\nit has nothing to prove itself with yet")
+    assert made.out.startswith("created operator ada: editor of tenants a, b\nit has nothing to prove itself with yet")
     tuhono("operator", "create", "root", "--role", "admin", data_dir=tmp_path)
     shown = tuhono("operator", "show", "ada", "--json", data_dir=tmp_path).json
     assert (shown["role"], shown["tenants"], shown["has-password"], shown["keys"]) == ("editor", ["a", "b"], False, [])
@@ -81,7 +81,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(tmp_path: Path, words: tupl
 
 def test_a_chosen_password_lets_a_client_with_basic_in(gateway: RunningGateway) -> None:
     words = ("operator", "create", "hono", "--role", "admin", "--password-stdin")
-    assert fed(f"{PASSWORD}\n", *words, data_dir=gateway.data_dir).out == "created operator hono\n"
+    assert fed(f"{PASSWORD}\n", *words, data_dir=gateway.data_dir).out == "created operator hono: admin of all tenants\n"
     curl = ["curl", "-sS", "--cacert", gateway.server_ca, "-u", f"hono:{PASSWORD}"]
     url = f"https://localhost:{gateway.ports['management']}/tuhono/v1/me"
     done = subprocess.run([*map(str, curl), url], capture_output=True, text=True, timeout=30, check=True)

@@ -47,8 +47,8 @@ def _role(given: str | None) -> str | None:
 def create(
     name: OperatorName,
     role: Annotated[
-        str, typer.Option(metavar="ROLE", callback=_role, help="admin, editor (writes) or viewer (reads).")
-    ] = "viewer",
+        str, typer.Option(metavar="ROLE", callback=_role, help="admin, the default, editor (writes) or viewer (reads).")
+    ] = "admin",
     tenants: Tenants = None,
     password_stdin: PasswordFromInput = False,
     key: Annotated[bool, typer.Option("--key", help="Make an API key, too, and print it: only this once.")] = False,
@@ -59,7 +59,7 @@ def create(
 ) -> None:
     """Create an operator.
 
-    It proves itself with its password, or with an API key.
+    It proves itself with its password, or with an API key. Give it no more than it needs: --role, --tenant.
     """
     from tenant.operators import Role
 
@@ -77,7 +77,7 @@ def create(
     if as_json:
         print_json({**_as_json(made), **({} if secret is None else {"key": secret})})
         return
-    say(f"created operator {made.name}")
+    say(f"created operator {made.name}: {made.role.value} of {_tenants(made)}")
     if secret is not None:
         _tell_key(secret)
     elif not password_stdin:
@@ -280,6 +280,12 @@ def _tell(operator: Operator, says: str, as_json: bool) -> None:
 def _tell_key(secret: str) -> None:
     say("its API key, shown this once:")
     say(f"    {secret}", style="bold")
+
+
+def _tenants(operator: Operator) -> str:
+    if operator.tenants is None:
+        return "all tenants"
+    return f"tenant{'s' if len(operator.tenants) > 1 else ''} {_reach(operator)}"
 
 
 def _reach(operator: Operator) -> str:
