@@ -81,7 +81,8 @@ def test_what_cannot_be_done_is_told_in_one_sentence(tmp_path: Path, words: tupl
 
 def test_a_chosen_password_lets_a_client_with_basic_in(gateway: RunningGateway) -> None:
     words = ("operator", "create", "hono", "--role", "admin", "--password-stdin")
-    assert fed(f"{PASSWORD}\n", *words, data_dir=gateway.data_dir).out == "created operator hono: admin of all tenants\n"
+    made = fed(f"{PASSWORD}\n", *words, data_dir=gateway.data_dir)
+    assert made.out == "created operator hono: admin of all tenants\n"
     curl = ["curl", "-sS", "--cacert", gateway.server_ca, "-u", f"hono:{PASSWORD}"]
     url = f"https://localhost:{gateway.ports['management']}/tuhono/v1/me"
     done = subprocess.run([*map(str, curl), url], capture_output=True, text=True, timeout=30, check=True)
