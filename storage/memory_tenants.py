@@ -30,7 +30,8 @@ class MemoryTenants:
 
     def create(self, tenant: Tenant, deed: Deed) -> None:
         require_storable(tenant.tenant_id, tenant.alias or "")
-        if tenant.tenant_id in self._state.tenants:
+        aliases = (other.alias for other in self._state.tenants.values())
+        if tenant.tenant_id in self._state.tenants or tenant.tenant_id in aliases:
             raise tenant_exists(tenant.tenant_id)
         stored = self._put(tenant, None)
         self._state.deleted_tenants.pop(tenant.tenant_id, None)
@@ -78,7 +79,7 @@ class MemoryTenants:
         for other in self._state.tenants.values():
             if other.tenant_id == tenant.tenant_id:
                 continue
-            if tenant.alias is not None and other.alias == tenant.alias:
+            if tenant.alias is not None and tenant.alias in {other.alias, other.tenant_id}:
                 raise alias_taken(tenant.alias)
             if tenant.trust_anchor_group is not None and other.trust_anchor_group == tenant.trust_anchor_group:
                 continue

@@ -55,7 +55,7 @@ def versioned(tenant: Tenant, before: Tenant | None = None) -> Tenant:
 
 
 def tenant_exists(tenant_id: TenantId) -> TenantExists:
-    return TenantExists(f"tenant id {tenant_id!r} is taken")
+    return TenantExists(f"{tenant_id!r} is the id of a tenant, or the alias of one")
 
 
 def tenant_unknown(tenant_id: TenantId) -> TenantUnknown:
@@ -63,7 +63,7 @@ def tenant_unknown(tenant_id: TenantId) -> TenantUnknown:
 
 
 def alias_taken(alias: str | None) -> AliasTaken:
-    return AliasTaken(f"another tenant has the alias {alias!r}")
+    return AliasTaken(f"another tenant has the alias, or the id, {alias!r}")
 
 
 def anchor_taken(subject_dn: str) -> AnchorTaken:

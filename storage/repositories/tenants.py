@@ -60,7 +60,7 @@ class SqlTenants:
         with writing(self._engine) as connection:
             while _purge_batch(connection, tenant.tenant_id):  # what came between, if anything did
                 pass
-            if _find(connection, tenant.tenant_id) is not None:
+            if _is_name(connection, tenant.tenant_id):
                 raise tenant_exists(tenant.tenant_id)
             _check_free(connection, tenant)
             stored = versioned(tenant)
@@ -186,12 +186,18 @@ def _insert_anchors(connection: Connection, tenant: Tenant) -> None:
         connection.execute(insert(trust_anchors), rows)
 
 
+def _is_name(connection: Connection, tenant_id: TenantId) -> bool:
+    """Whether the id is that of a tenant, or the alias of one: devices name tenants by either."""
+    named_so = or_(tenants.c.tenant_id == tenant_id, tenants.c.alias == tenant_id)
+    return connection.execute(select(tenants.c.tenant_id).where(named_so)).first() is not None
+
+
 def _check_free(connection: Connection, tenant: Tenant) -> None:
     """Raises AliasTaken, AnchorTaken (hono-registry 1.2)."""
     others = tenants.c.tenant_id != tenant.tenant_id
     if tenant.alias is not None:
-        holder = select(tenants.c.tenant_id).where(others, tenants.c.alias == tenant.alias)
-        if connection.execute(holder).first() is not None:
+        named_so = or_(tenants.c.alias == tenant.alias, tenants.c.tenant_id == tenant.alias)
+        if connection.execute(select(tenants.c.tenant_id).where(others, named_so)).first() is not None:
             raise alias_taken(tenant.alias)
     names = sorted({anchor.authority.subject_dn for anchor in tenant.trust_anchors})
     for start in range(0, len(names), NAMES_PER_QUERY_MAX):

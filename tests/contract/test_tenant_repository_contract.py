@@ -104,6 +104,18 @@ def test_an_alias_belongs_to_one_tenant(store: AnyStore) -> None:
     store.tenants.replace(tenant("two", alias="plant"), DEED, expected_version=None)
 
 
+def test_an_alias_is_no_other_tenant_s_id_and_no_id_another_one_s_alias(store: AnyStore) -> None:
+    """Devices name their tenant by either."""
+    store.tenants.create(tenant("one", alias="plant"), DEED)
+    store.tenants.create(tenant("two", alias="two"), DEED)
+    with pytest.raises(TenantExists):
+        store.tenants.create(tenant("plant"), DEED)
+    with pytest.raises(AliasTaken):
+        store.tenants.create(tenant("three", alias="one"), DEED)
+    with pytest.raises(AliasTaken):
+        store.tenants.replace(tenant("two", alias="one"), DEED, expected_version=None)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "may"),
     [
