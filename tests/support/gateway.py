@@ -113,14 +113,14 @@ class RunningGateway:
             if message.payload is not None and wanted in {None, message.device_id}
         ]
 
-    def wait_for_payloads(self, *expected: bytes, within_s: float = 15.0) -> None:
+    def wait_for_payloads(self, *expected: bytes, within_s: float = 30.0) -> None:
         """Return once each of them is in the log."""
         until_blocking(lambda: set(expected) <= set(self.payloads()), within_s=within_s)
 
     def audit(self, what: str | None = None) -> list[AuditRow]:
         return list(self.store.audit.read(after=0, limit=READ_MAX, what=what))
 
-    def wait_for_refusal(self, code: str, *, within_s: float = 15.0) -> AuditRow:
+    def wait_for_refusal(self, code: str, *, within_s: float = 30.0) -> AuditRow:
         """The newest refusal with that code."""
         until_blocking(lambda: any(row.code == code for row in self.audit("device.refused")), within_s=within_s)
         return [row for row in self.audit("device.refused") if row.code == code][-1]

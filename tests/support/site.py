@@ -127,7 +127,7 @@ class Site:
         [device_id] = self.device_ids()
         return self.device(device_id)
 
-    def wait_for_device(self, *, within_s: float = 15.0) -> Device:
+    def wait_for_device(self, *, within_s: float = 30.0) -> Device:
         """The only one, once it is registered."""
         until_blocking(self.device_ids, within_s=within_s)
         return self.only_device()
@@ -150,7 +150,7 @@ class Site:
         kept = self.gateway.messages(self.tenant_id)
         return [message for message in kept if message.content_type == PROVISIONING_NOTIFICATION]
 
-    def wait_for_messages(self, number: int = 1, *, within_s: float = 15.0) -> list[DeviceMessage]:
+    def wait_for_messages(self, number: int = 1, *, within_s: float = 30.0) -> list[DeviceMessage]:
         """Exactly that many; more is a failure."""
         until_blocking(lambda: len(self.messages()) >= number, within_s=within_s)
         messages = self.messages()
@@ -166,7 +166,7 @@ class Site:
         shown = sha256(issued.der).hexdigest()
         return [row for row in self.gateway.audit("device.refused") if row.facts.get("fingerprint") == shown]
 
-    def wait_for_refusal_of(self, issued: Issued, *, within_s: float = 15.0) -> AuditRow:
+    def wait_for_refusal_of(self, issued: Issued, *, within_s: float = 30.0) -> AuditRow:
         """The newest one."""
         until_blocking(lambda: self.refusals_of(issued), within_s=within_s)
         return self.refusals_of(issued)[-1]
