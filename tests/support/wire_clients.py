@@ -7,6 +7,7 @@ They connect to 127.0.0.1 without SNI unless a server name is given.
 
 import asyncio
 import http.client
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -327,7 +328,8 @@ class CoapDevice:
 
     def __init__(self, datagrams: DatagramSocket) -> None:
         self.datagrams = datagrams
-        self._message_id = 0
+        # Not always the same: the port may be one that a peer before had, and its answers would be repeated.
+        self._message_id = secrets.randbelow(60_000)
 
     async def ask(
         self,
