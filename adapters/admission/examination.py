@@ -5,8 +5,9 @@ connecting device and `tuhono explain` both go through it.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from adapters.admission.evidence import Evidence
 from kernel.errors import Refused
@@ -22,6 +23,8 @@ from tenant.directory import TenantDirectory
 from tenant.errors import AdapterDisabled, TenantDisabled, TenantUnknown, UntrustedIssuer
 from tenant.model import Tenant, TrustAnchor
 from tenant.trust import TrustJudge, TrustVerdict
+
+Found = TypeVar("Found")
 
 LOOKS_MAX = 8  # at a registry that changes meanwhile: what came to be known during a look is not in its finding
 
@@ -79,17 +82,7 @@ class Examination:
 
     def examine_now(self, verdict: TrustVerdict, evidence: Evidence) -> Finding:
         """The same without waiting: Unavailable where the registry must be waited for."""
-        for _ in range(LOOKS_MAX):
-            as_of = self._devices.changes_seen
-            try:
-                finding = self._look(verdict, evidence)
-            except Refused:  # may be of what is no longer so
-                if not self._devices.has_changed_since(as_of):
-                    raise
-            else:
-                if self._devices.changes_seen == as_of:
-                    return finding
-        raise changing()
+        return settled(self._devices, lambda: self._look(verdict, evidence))
 
     @property
     def changes_seen(self) -> int:
@@ -165,6 +158,24 @@ def auth_id_of(leaf: Certificate, anchor: TrustAnchor) -> AuthId:
     if len(auth_id) > AUTH_ID_MAX_CHARS:
         raise AuthIdInvalid(f"an auth-id of {len(auth_id)} characters; at most {AUTH_ID_MAX_CHARS} are kept")
     return AuthId(auth_id)
+
+
+def settled(devices: DeviceDirectory, look: Callable[[], Found]) -> Found:
+    """What a look finds by what any process has committed before it: looks again where something changed meanwhile.
+
+    Raises what the look raises, and StorageUnavailable where changes never stop.
+    """
+    for _ in range(LOOKS_MAX):
+        as_of = devices.changes_seen
+        try:
+            found = look()
+        except Refused:  # may be of what is no longer so
+            if not devices.has_changed_since(as_of):
+                raise
+        else:
+            if devices.changes_seen == as_of:
+                return found
+    raise changing()
 
 
 def changing() -> StorageUnavailable:

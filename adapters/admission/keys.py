@@ -11,7 +11,7 @@ import logging
 from base64 import b64decode
 
 from adapters.admission.evidence import Evidence, Login
-from adapters.admission.examination import LOOKS_MAX, changing, require_open
+from adapters.admission.examination import require_open, settled
 from adapters.admission.logins import LoginFinding, known_device, read_login
 from adapters.edge.peer import Address, FoundKey, PeerKey
 from kernel.clock import Clock
@@ -52,17 +52,7 @@ class KeyExamination:
 
     def examine_now(self, key: PeerKey, evidence: Evidence) -> LoginFinding:
         """Where a key that was proven leads, by what any process has committed. Raises Refused, StorageUnavailable."""
-        for _ in range(LOOKS_MAX):
-            as_of = self._devices.changes_seen
-            try:
-                finding = self._look(key, evidence)
-            except Refused:  # may be of what is no longer so
-                if not self._devices.has_changed_since(as_of):
-                    raise
-            else:
-                if self._devices.changes_seen == as_of:
-                    return finding
-        raise changing()
+        return settled(self._devices, lambda: self._look(key, evidence))
 
     def _look(self, key: PeerKey, evidence: Evidence) -> LoginFinding:
         self._tenants.make_up()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.admission.evidence import Evidence, Login
-from adapters.admission.examination import LOOKS_MAX, changing, require_open
+from adapters.admission.examination import LOOKS_MAX, changing, require_open, settled
 from kernel.errors import Refused
 from kernel.ids import AUTH_ID_MAX_CHARS, AuthId, TenantId
 from registry.credentials import HASHED_PASSWORD
@@ -61,17 +61,7 @@ class LoginExamination:
         Raises Refused; StorageUnavailable also where the registry must be waited for.
         """
         identity, password = read_login(login)
-        for _ in range(LOOKS_MAX):
-            as_of = self._devices.changes_seen
-            try:
-                found = self._look(identity, password, evidence)
-            except Refused:  # may be of what is no longer so
-                if not self._devices.has_changed_since(as_of):
-                    raise
-            else:
-                if self._devices.changes_seen == as_of:
-                    return found
-        raise changing()
+        return settled(self._devices, lambda: self._look(identity, password, evidence))
 
     async def examine(self, login: Login, evidence: Evidence) -> LoginFinding:
         """The same, waiting for what takes its time. What was found before is looked at again after it."""
