@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from dialects.hono.bulk import GROUPS_MAX
+from dialects.hono.registrations import EXPORT_DEVICES_MAX, FAILURES_TOLD_MAX
+from registry.bulk import IDS_MAX
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.management import ManagementClient, operator_of
 
@@ -241,3 +244,22 @@ def test_viewers_read_and_change_nothing(gateway: RunningGateway, registry: Mana
         other = registry.new_tenant()
         assert viewer.get(f"/tuhono/v1/groups/{other}").status == 404
     assert enabled(registry, tenant) == {"a": True}
+
+
+def test_what_one_call_may_name_is_bounded(registry: ManagementClient, tenant: str) -> None:
+    ids = [f"d{number}" for number in range(IDS_MAX + 1)]
+    most = registry.post(f"/tuhono/v1/bulk/{tenant}", {"action": "enable", "ids": ids[:-1]})
+    assert (most.status, most.json["done"], len(most.json["unknown"])) == (200, 0, IDS_MAX)
+    assert registry.post(f"/tuhono/v1/bulk/{tenant}", {"action": "enable", "ids": ids}).status == 400
+    assert registry.get(f"/tuhono/v1/groups/{tenant}?limit={GROUPS_MAX}").status == 200
+    assert registry.get(f"/tuhono/v1/groups/{tenant}?limit={GROUPS_MAX + 1}").status == 400
+    assert registry.get(f"/tuhono/v1/export/{tenant}?limit={EXPORT_DEVICES_MAX}").status == 200
+    assert registry.get(f"/tuhono/v1/export/{tenant}?limit={EXPORT_DEVICES_MAX + 1}").status == 400
+
+
+def test_only_the_first_failures_of_an_import_are_told_and_all_are_counted(
+    registry: ManagementClient, tenant: str
+) -> None:
+    body = b"no json\n" * (FAILURES_TOLD_MAX + 1)
+    answer = registry.post(f"/tuhono/v1/import/{tenant}", body=body, content_type=NDJSON)
+    assert (answer.json["failed"], len(answer.json["failures"])) == (FAILURES_TOLD_MAX + 1, FAILURES_TOLD_MAX)
